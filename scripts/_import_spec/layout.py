@@ -1,0 +1,47 @@
+"""Write a document the way a person reads it: stable, in block style, keys in a fixed order."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+# Below these a key is a name that somebody chose: a property called "description" is no prose.
+NAMED = frozenset(
+    ("properties", "schemas", "paths", "responses", "mapping", "securitySchemes", "headers")
+)
+
+_ORDER = (
+    *("openapi", "info", "servers", "tags"),
+    *("operationId", "name", "in", "required", "deprecated", "summary", "title", "description"),
+    *("$ref", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("default", "x-id-prefix", "x-id-prefix-also", "parameters", "requestBody", "properties"),
+    *("headers", "responses", "schema", "content", "items", "additionalProperties", "anyOf"),
+    *("security", "paths", "components"),
+)
+_RANK = {key: rank for rank, key in enumerate(_ORDER)}
+
+
+def ordered(node: Any, *, names: bool = False) -> Any:
+    """Return `node` with keys in the order in which a person reads them; names stay as they are."""
+    if isinstance(node, list):
+        return [ordered(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    keys = list(node) if names else sorted(node, key=lambda key: (_RANK.get(key, len(_RANK)), key))
+    if all(key.isdigit() for key in keys):
+        keys.sort()  # status codes
+    return {key: ordered(node[key], names=key in NAMED and not names) for key in keys}
+
+
+def dump(document: dict[str, Any]) -> str:
+    """Return `document` as YAML: the same text for the same data."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # its default is None
+    yaml.allow_unicode = True
+    yaml.width = 100
+    stream = StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()

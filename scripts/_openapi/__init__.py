@@ -1,0 +1,1 @@
+"""What both scripts know of OpenAPI documents: reading them, places in them, saying no."""
