@@ -1,0 +1,1 @@
+"""The steps of `regenerate.py`: `generators`, `proof` and `replacing` act, the rest is pure."""
