@@ -44,4 +44,6 @@ def dump(document: dict[str, Any]) -> str:
     yaml.width = 100
     stream = StringIO()
     yaml.dump(document, stream)
-    return stream.getvalue()
+    # The emitter leaves a space at the end of some folded lines. It means nothing: block scalars,
+    # in which it would, are never written.
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
