@@ -106,9 +106,9 @@ def sync_detailed(
 ) -> Response[ErrorResponse | EvaluationResponse | HTTPValidationError]:
     """Change a run's status
 
-     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`.
-    `cancelled` can be reached from each of them and is final. Setting the status that the run already
-    has changes nothing and succeeds, so that the request can be repeated.
+     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`. A
+    run that is not completed can be `cancelled`, for good. Setting the status that the run already has
+    changes nothing and succeeds, so that the request can be repeated.
 
     Args:
         id (str):
@@ -142,9 +142,9 @@ def sync(
 ) -> ErrorResponse | EvaluationResponse | HTTPValidationError | None:
     """Change a run's status
 
-     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`.
-    `cancelled` can be reached from each of them and is final. Setting the status that the run already
-    has changes nothing and succeeds, so that the request can be repeated.
+     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`. A
+    run that is not completed can be `cancelled`, for good. Setting the status that the run already has
+    changes nothing and succeeds, so that the request can be repeated.
 
     Args:
         id (str):
@@ -173,9 +173,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorResponse | EvaluationResponse | HTTPValidationError]:
     """Change a run's status
 
-     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`.
-    `cancelled` can be reached from each of them and is final. Setting the status that the run already
-    has changes nothing and succeeds, so that the request can be repeated.
+     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`. A
+    run that is not completed can be `cancelled`, for good. Setting the status that the run already has
+    changes nothing and succeeds, so that the request can be repeated.
 
     Args:
         id (str):
@@ -207,9 +207,9 @@ async def asyncio(
 ) -> ErrorResponse | EvaluationResponse | HTTPValidationError | None:
     """Change a run's status
 
-     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`.
-    `cancelled` can be reached from each of them and is final. Setting the status that the run already
-    has changes nothing and succeeds, so that the request can be repeated.
+     Moves a run from `pending` to `running` and on to `completed`, or back from there to `running`. A
+    run that is not completed can be `cancelled`, for good. Setting the status that the run already has
+    changes nothing and succeeds, so that the request can be repeated.
 
     Args:
         id (str):
