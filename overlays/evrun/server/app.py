@@ -1,0 +1,231 @@
+"""The ASGI application: a request in, the contract's answer or its documented error out.
+
+The event loop only reads and writes; validation and the store run in worker threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evrun.server import refusals
+from evrun.server.authentication import HEADER, Authenticator, Unauthenticated
+from evrun.server.requests import Invalid, TooLarge, parse_body, parse_parameters, read_body
+from evrun.server.routes import OPERATIONS
+from evrun.server.store.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Send
+    from starlette.types import Scope as AsgiScope
+
+    from evrun.server.database import Database
+    from evrun.server.operations import Operation
+
+PREFIX = "/v4"
+BODY_LIMIT = 10 * 1024 * 1024
+"""Bytes of a request body."""
+THREADS = 32
+
+_LOGGER = logging.getLogger("evrun.server")
+_REQUEST_ID = "X-Request-ID"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def create_app(
+    database: Database, *, local_key: str | None = None, body_limit: int = BODY_LIMIT
+) -> Starlette:
+    """Return the application over `database`, which its lifespan opens and closes.
+
+    `local_key` is accepted besides the stored keys and acts for the default organisation.
+    """
+    server = _Server(database, Authenticator(local_key), body_limit)
+    app = Starlette(
+        routes=server.routes(),
+        middleware=[Middleware(_RequestId)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=server.lifespan,
+    )
+    # A redirect would carry the key to wherever it points.
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Server:
+    """What all routes share."""
+
+    def __init__(self, database: Database, authenticator: Authenticator, body_limit: int) -> None:
+        self._database = database
+        self._authenticator = authenticator
+        self._body_limit = body_limit
+        self._threads: ThreadPoolExecutor | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self._in_thread(self._database.open)
+        try:
+            yield
+        finally:
+            # On the loop: at the interpreter's exit there are no new threads any more.
+            if self._threads is not None:
+                self._threads.shutdown()
+                self._threads = None
+            self._database.close()
+
+    def routes(self) -> list[Route]:
+        by_path: dict[str, dict[str, Operation]] = {}
+        for operation in OPERATIONS.values():
+            by_path.setdefault(operation.path, {})[operation.method] = operation
+        # One route per path, so that a 405 names every method that there is.
+        routes = []
+        for path, operations in by_path.items():
+            route = Route(PREFIX + path, self._endpoint(operations), methods=list(operations))
+            route.methods = set(operations)  # Starlette adds HEAD, which the contract does not
+            routes.append(route)
+        return routes
+
+    def _endpoint(
+        self, operations: Mapping[str, Operation]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await self._answer(operations[request.method], request)
+            except refusals.Refusal as refusal:
+                return _refused(refusal)
+            except Exception:
+                _LOGGER.exception("%s %s failed", request.method, request.url.path)
+                return _error(
+                    500,
+                    "The server failed; this is a defect. Its log has the details under "
+                    f"{request.scope['evrun.request_id']}.",
+                )
+
+        return endpoint
+
+    async def _answer(self, operation: Operation, request: Request) -> Response:
+        key = request.headers.get(HEADER)
+        if not key:
+            raise Unauthenticated(
+                f"Send your key in the {HEADER} header. `evrun keys create NAME` makes one."
+            )
+        content = await read_body(request, self._body_limit) if operation.body else b""
+        answer = await self._in_thread(self._perform, operation, request, key, content)
+        if answer is None:
+            return Response(status_code=operation.status)
+        return _json(operation.status, answer)
+
+    def _perform(
+        self, operation: Operation, request: Request, key: str, content: bytes
+    ) -> bytes | None:
+        """Carry out a request, in a worker thread."""
+
+        def authenticated(connection: Connection) -> str:
+            return self._authenticator.organisation(connection, key)
+
+        def parsed() -> tuple[Any, Any]:
+            parameters = parse_parameters(
+                operation.parameters, request.path_params, request.query_params
+            )
+            return parameters, parse_body(operation.body, content) if operation.body else None
+
+        def read(connection: Connection) -> Any:
+            scope = Scope(connection, authenticated(connection))
+            return operation.handle(scope, *parsed())
+
+        if operation.writes:
+            # Who asks and what is asked are settled before the one writer is kept waiting.
+            organisation_id = self._database.read(authenticated)
+            asked = parsed()
+            answer = self._database.write(
+                lambda connection: operation.handle(Scope(connection, organisation_id), *asked)
+            )
+        else:
+            answer = self._database.read(read)
+        return None if answer is None else pydantic_core.to_json(answer)
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self._threads is None:
+            # Not anyio's threads: idle ones keep the interpreter from exiting.
+            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evrun-server")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+
+_STATUSES: dict[type[refusals.Refusal], int] = {
+    Unauthenticated: 401,
+    refusals.NotFound: 404,
+    refusals.Conflict: 409,
+    TooLarge: 413,
+    refusals.Unavailable: 503,
+}
+
+
+def _refused(refusal: refusals.Refusal) -> Response:
+    """Return the documented answer to a refused request."""
+    if isinstance(refusal, Invalid):
+        return _json(422, pydantic_core.to_json({"detail": refusal.details}))
+    if isinstance(refusal, refusals.Rule):
+        detail = {"loc": list(refusal.loc), "msg": refusal.msg, "type": refusal.type}
+        return _json(422, pydantic_core.to_json({"detail": [detail]}))
+    headers: dict[str, str] = {}
+    if isinstance(refusal, Unauthenticated):
+        headers["WWW-Authenticate"] = "ApiKey"
+    if isinstance(refusal, refusals.Unavailable):
+        headers["Retry-After"] = str(refusal.retry_after)
+    return _error(_STATUSES[type(refusal)], str(refusal), headers)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Answer what the router refuses."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    sentences = {
+        404: f"There is nothing here. Paths start with {PREFIX}/, as in {PREFIX}/evaluations.",
+        405: "This path does not take this method; Allow names those that it takes.",
+    }
+    return _error(error.status_code, sentences.get(error.status_code, error.detail), error.headers)
+
+
+def _error(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _json(status, pydantic_core.to_json({"detail": sentence}), headers)
+
+
+def _json(status: int, content: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(content, status, headers, media_type="application/json")
+
+
+class _RequestId:
+    """Names every exchange: by the caller's own id if it is a sane one, else by a new one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
+        request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(12)
+        scope["evrun.request_id"] = request_id
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[_REQUEST_ID] = request_id
+            await send(message)
+
+        await self._app(scope, receive, named)

@@ -1,0 +1,173 @@
+"""The server inside this process, over a SQLite file and without a port, for `Evrun.local`.
+
+Nothing starts before the first request. A forked child gets a server of its own over the same file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+from sqlalchemy import URL
+
+from evrun.server.app import PREFIX, create_app
+from evrun.server.authentication import generate_key
+from evrun.server.database import Database
+from evrun.server.hosting import Host
+from evrun.server.refusals import DatabaseUnusable, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from starlette.applications import Starlette
+
+
+class EmbeddedServer:
+    """The server over the SQLite file `path`, which is made if it is not there.
+
+    Several processes may use the same file at a time.
+    """
+
+    base_url = f"http://evrun.local{PREFIX}"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.key = generate_key()
+        """Valid for this object only; it acts for the default organisation."""
+        database = Database(
+            URL.create("sqlite", database=str(self.path)).render_as_string(hide_password=False)
+        )
+        self._cell = _Cell(partial(create_app, database, local_key=self.key))
+        # Also when the object is forgotten, and at the interpreter's exit.
+        self._finalizer = weakref.finalize(self, self._cell.close)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def transport(self) -> httpx.BaseTransport:
+        """Return a transport for an `httpx.Client`. It has nothing to close."""
+        return _Transport(self)
+
+    def async_transport(self) -> httpx.AsyncBaseTransport:
+        """Return a transport for an `httpx.AsyncClient`, which may outlive an `asyncio.run`."""
+        return _AsyncTransport(self)
+
+    def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
+        """Send a request, starting the server at the first.
+
+        Raises `httpx.ConnectError` if it is closed or cannot start.
+        """
+        return self._cell.submit(request, content)
+
+    async def submit_async(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
+        """Like `submit`, awaited while the server starts."""
+        if not self._cell.started:
+            # Opening the file takes a while: not on the caller's loop.
+            return await asyncio.to_thread(self._cell.submit, request, content)
+        return self._cell.submit(request, content)
+
+    def close(self) -> None:
+        """Let requests under way finish, then close the file. Closing twice is fine."""
+        self._finalizer()
+
+
+class _Cell:
+    """Holds the host. Apart from `EmbeddedServer`, so that its finalizer can outlive it."""
+
+    def __init__(self, make_app: Callable[[], Starlette]) -> None:
+        self._make_app = make_app
+        self._host: Host | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        _CELLS.add(self)
+
+    @property
+    def started(self) -> bool:
+        return self._host is not None
+
+    def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
+        with self._lock:
+            if self._closed:
+                raise httpx.ConnectError(
+                    "the embedded server is closed; make a new Evrun.local(…)", request=request
+                )
+            if self._host is None:
+                try:
+                    self._host = Host(self._make_app())
+                except (DatabaseUnusable, Unavailable) as error:
+                    raise httpx.ConnectError(str(error), request=request) from error
+            return self._host.submit(request, content)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            host, self._host = self._host, None
+        if host is not None:
+            host.stop()
+
+    def forked(self) -> None:
+        """Forget the parent's host: its thread is not here, and its loop is not ours to close."""
+        if self._host is not None:
+            _INHERITED.append(self._host)
+        self._host = None
+        self._lock = threading.Lock()
+
+
+_CELLS: weakref.WeakSet[_Cell] = weakref.WeakSet()
+_INHERITED: list[Host] = []  # kept, because collecting a loop closes what the parent still uses
+
+
+def _after_in_child() -> None:
+    for cell in list(_CELLS):
+        cell.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)
+
+
+def _read_timeout(request: httpx.Request) -> float | None:
+    seconds: float | None = request.extensions.get("timeout", {}).get("read")
+    return seconds
+
+
+def _timed_out(request: httpx.Request) -> httpx.ReadTimeout:
+    return httpx.ReadTimeout("the embedded server took too long", request=request)
+
+
+class _Transport(httpx.BaseTransport):
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        future = self._server.submit(request, request.read())
+        try:
+            return future.result(_read_timeout(request))
+        except TimeoutError:
+            future.cancel()
+            raise _timed_out(request) from None
+        except BaseException:
+            future.cancel()
+            raise
+
+
+class _AsyncTransport(httpx.AsyncBaseTransport):
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        content = await request.aread()
+        future = await self._server.submit_async(request, content)
+        try:
+            async with asyncio.timeout(_read_timeout(request)):
+                # Cancelling the wrapper cancels the future, and with it the application's task.
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise _timed_out(request) from None

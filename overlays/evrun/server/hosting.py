@@ -1,0 +1,128 @@
+"""Runs an ASGI application in this process: an event loop in a thread of its own, and no port.
+
+`httpx.ASGITransport` would do for a test; it runs no lifespan, knows no timeouts, and needs the
+caller to have a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+DRAIN = 10.0
+"""Seconds that requests under way get when the host stops."""
+
+
+class Host:
+    """One application, its loop and its thread. It starts when it is made. Not reusable."""
+
+    def __init__(self, app: Starlette) -> None:
+        """Start the application. Raises what its lifespan raises."""
+        self._app = app
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._stopping = False
+        self._exchanges: set[asyncio.Task[Any]] = set()
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(started,), name="evrun-server", daemon=True
+        )
+        self._thread.start()
+        started.result()
+
+    def _run(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _serve(self, started: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with self._app.router.lifespan_context(self._app):
+            started.set_result(None)
+            await self._stop.wait()
+            if self._exchanges:
+                await asyncio.wait(self._exchanges, timeout=DRAIN)
+            self._stopping = True
+            for task in self._exchanges:
+                task.cancel()
+
+    def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
+        """Send a request. Cancelling the future cancels it in the application too."""
+        return asyncio.run_coroutine_threadsafe(self._exchange(request, content), self._loop)
+
+    async def _exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - we run in one
+        self._exchanges.add(task)
+        try:
+            return await _call(self._app, request, content)
+        except asyncio.CancelledError:
+            if self._stopping:
+                message = "The embedded server was closed before it answered."
+                raise httpx.ReadError(message, request=request) from None
+            raise
+        finally:
+            self._exchanges.discard(task)
+
+    def stop(self) -> None:
+        """Let requests under way finish, run the lifespan's end, and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
+
+
+async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx.Response:
+    """Return the application's answer to one request."""
+    incoming = [{"type": "http.request", "body": content, "more_body": False}]
+    start: dict[str, Any] = {}
+    body: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        if incoming:
+            return incoming.pop()
+        return await asyncio.Future()  # the client stays
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        elif message["type"] == "http.response.body":
+            body.append(message.get("body", b""))
+
+    try:
+        await app(_scope(request), receive, send)
+    except Exception as error:
+        if not start:
+            raise httpx.ReadError(
+                f"The embedded server failed: {error}", request=request
+            ) from error
+    return httpx.Response(start["status"], headers=start["headers"], content=b"".join(body))
+
+
+def _scope(request: httpx.Request) -> dict[str, Any]:
+    raw_path, _, query = request.url.raw_path.partition(b"?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": request.url.scheme,
+        "path": request.url.path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "server": (request.url.host, request.url.port),
+        "client": ("127.0.0.1", 0),
+    }

@@ -1,0 +1,99 @@
+"""The routing table: which function answers which operation of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import field, frozen
+from pydantic import BaseModel, TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evrun.server.store.scope import Scope
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class NoParameters(BaseModel):
+    """The parameters of an operation that takes none."""
+
+
+@frozen(kw_only=True)
+class Operation:
+    """One operation: how it is addressed, what it takes, and what answers it."""
+
+    id: str
+    """The contract's operationId."""
+    method: str
+    path: str
+    """As in the contract, without the server's `/v4`."""
+    status: int
+    """Of a success."""
+    parameters: type[BaseModel]
+    body: TypeAdapter[Any] | None
+    writes: bool
+    handle: Callable[[Scope, Any, Any], Any]
+    """(scope, parameters, body) → the response as plain data, within one transaction."""
+
+
+@frozen
+class Routes:
+    """The operations of one resource, filled by decorators."""
+
+    operations: list[Operation] = field(factory=list)
+
+    def read(
+        self, operation_id: str, path: str, parameters: type[P]
+    ) -> Callable[[Callable[[Scope, P], Any]], Callable[[Scope, P], Any]]:
+        """Answer a GET, from one consistent state of the store."""
+
+        def register(handler: Callable[[Scope, P], Any]) -> Callable[[Scope, P], Any]:
+            self.operations.append(
+                Operation(
+                    id=operation_id,
+                    method="GET",
+                    path=path,
+                    status=200,
+                    parameters=parameters,
+                    body=None,
+                    writes=False,
+                    handle=lambda scope, given, _: handler(scope, given),
+                )
+            )
+            return handler
+
+        return register
+
+    def write(
+        self,
+        operation_id: str,
+        address: str,
+        parameters: type[P],
+        body: Any,
+        *,
+        status: int,
+    ) -> Callable[[Callable[[Scope, P, Any], Any]], Callable[[Scope, P, Any], Any]]:
+        """Answer a request that changes the store, in a transaction of its own.
+
+        `address` is method and path: `POST /sessions`. `body` is the type of the JSON body, None
+        without one.
+        """
+        method, _, path = address.partition(" ")
+
+        def register(handler: Callable[[Scope, P, Any], Any]) -> Callable[[Scope, P, Any], Any]:
+            self.operations.append(
+                Operation(
+                    id=operation_id,
+                    method=method,
+                    path=path,
+                    status=status,
+                    parameters=parameters,
+                    body=None if body is None else TypeAdapter(body),
+                    writes=True,
+                    handle=handler,
+                )
+            )
+            return handler
+
+        return register

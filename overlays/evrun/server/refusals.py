@@ -1,0 +1,46 @@
+"""Why the server says no. The store raises these; only `app` turns them into HTTP.
+
+Refusal
+├── NotFound       404: no such object, or another organisation's
+├── Conflict       409: contradicts what is stored
+├── Rule           422: reads well and breaks a rule, with the place
+└── Unavailable    503: the database cannot serve now; the same request may succeed later
+"""
+
+from __future__ import annotations
+
+Location = tuple[str | int, ...]
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+    """The root. Its text is the sentence that the caller reads."""
+
+
+class NotFound(Refusal):
+    """No such object for this key."""
+
+
+class Conflict(Refusal):
+    """The request contradicts what is stored."""
+
+
+class Rule(Refusal):
+    """The request breaks a rule at `loc`; `type` names the rule for programs."""
+
+    def __init__(self, loc: Location, msg: str, *, type: str = "value_error") -> None:  # noqa: A002
+        super().__init__(msg)
+        self.loc = loc
+        self.msg = msg
+        self.type = type
+
+
+class Unavailable(Refusal):
+    """The database cannot serve now. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabaseUnusable(Exception):  # noqa: N818 - as above
+    """The database cannot be opened, and will not be by trying again."""

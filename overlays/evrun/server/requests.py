@@ -1,0 +1,126 @@
+"""What a request says, read and held against the contract's models. No routing, no store."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from evrun.server.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.datastructures import QueryParams
+    from starlette.requests import Request
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=BaseModel)
+
+
+class Invalid(Refusal):
+    """422: the request does not fit the contract, at these places."""
+
+    def __init__(self, details: list[dict[str, Any]]) -> None:
+        super().__init__(details[0]["msg"])
+        self.details = details
+
+
+class TooLarge(Refusal):
+    """413: the body is longer than the server takes."""
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body. Raises `TooLarge` before more than `limit` bytes are in memory."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is longer than {limit} bytes. Send less in one request.")
+
+
+def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
+    """Return the path and query parameters. Raises `Invalid`."""
+    lists = _list_fields(model)
+    values: dict[str, Any] = {
+        name: query.getlist(name) if name in lists else query[name]
+        for name in model.model_fields
+        if name in query
+    }
+    values.update(path)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error, lambda loc: ("path" if loc[0] in path else "query", *loc)) from error
+
+
+def _list_fields(model: type[BaseModel]) -> set[str]:
+    return {
+        name
+        for name, field in model.model_fields.items()
+        if any(get_origin(each) is list for each in (field.annotation, *get_args(field.annotation)))
+    }
+
+
+def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
+    """Return the JSON body. Raises `Invalid`.
+
+    Strict: `"1"` is no number and `1` no boolean. NaN and numbers beyond a float are refused.
+    """
+    if not content.strip():
+        raise Invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
+    try:
+        parsed = adapter.validate_json(content, strict=True)
+    except ValidationError as error:
+        raise _invalid(error, lambda loc: ("body", *loc)) from error
+    try:
+        # pydantic lets NaN and 1e999 pass, also within free-form objects.
+        json.loads(content, parse_constant=_refuse, parse_float=_finite)
+    except ValueError as error:
+        detail = {"loc": ["body"], "msg": str(error), "type": "finite_number"}
+        raise Invalid([detail]) from error
+    return parsed
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is beyond the range of a number")
+    return value
+
+
+def _invalid(error: ValidationError, place: Any) -> Invalid:
+    return Invalid(
+        [
+            {"loc": list(place(each["loc"])), "msg": each["msg"], "type": each["type"]}
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    )
+
+
+def sent(model: BaseModel) -> dict[str, Any]:
+    """Return what a body says, as JSON data: an explicit null equals a field left out."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+def settled(model: BaseModel) -> dict[str, Any]:
+    """Return what a body says together with the contract's defaults, null counting as left out."""
+    given = sent(model)
+    return model.model_validate(given).model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,64 @@
+"""Logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evrun.server.operations import Routes
+from evrun.server.requests import sent
+from evrun.server.store import log_pages, logs
+from evrun_models import (
+    LogsGetParameters,
+    LogsListParameters,
+    LogsUpdateByRefParameters,
+    LogsUpdateParameters,
+    UpdateLogRequest,
+)
+
+if TYPE_CHECKING:
+    from evrun.server.store.scope import Json, Scope
+
+routes = Routes()
+
+
+@routes.read("Logs_list", "/logs", LogsListParameters)
+def list_logs(scope: Scope, given: LogsListParameters) -> Json:
+    """Return a page of a project's logs."""
+    return log_pages.list_page(
+        scope,
+        given.project_id,
+        log_pages.Filters(
+            search=given.search,
+            metadata_search=given.metadata_search,
+            committed=given.version_status is None or given.version_status == "committed",
+            start=given.start_date,
+            end=given.end_date,
+            sources=given.source_filter or (),
+            models=given.model_filter or (),
+        ),
+        sort=given.sort or (),
+        page=given.page,
+        size=given.size,
+    )
+
+
+@routes.read("Logs_get", "/logs/{id}", LogsGetParameters)
+def get(scope: Scope, given: LogsGetParameters) -> Json:
+    """Return a log."""
+    return logs.get(scope, given.id)
+
+
+@routes.write("Logs_update", "PATCH /logs/{id}", LogsUpdateParameters, UpdateLogRequest, status=200)
+def update(scope: Scope, given: LogsUpdateParameters, body: UpdateLogRequest) -> Json:
+    """Change a log."""
+    return logs.change(scope, given.id, sent(body))
+
+
+@routes.write(
+    "Logs_updateByRef", "PATCH /logs", LogsUpdateByRefParameters, UpdateLogRequest, status=200
+)
+def update_by_reference(
+    scope: Scope, given: LogsUpdateByRefParameters, body: UpdateLogRequest
+) -> Json:
+    """Change the log that was sent with a reference."""
+    return logs.change_by_reference(scope, given.reference_id, sent(body))

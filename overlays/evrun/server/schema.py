@@ -1,0 +1,302 @@
+"""The tables, in SQLAlchemy Core. Nothing here is particular to SQLite.
+
+Ids sort by age (see `identifiers`), so that they serve as keys and as the stable order of pages.
+What is queried is a column; what is only given back stands in JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Bytewise comparison everywhere: PostgreSQL's default collations do not sort ids by age.
+Identifier = String(128).with_variant(String(128, collation="C"), "postgresql")
+Json = JSON(none_as_null=True)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware outside, UTC in the database (SQLite keeps no offset)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id() -> Column[str]:
+    return Column("id", Identifier, primary_key=True)
+
+
+def _to(
+    table: str, *, name: str | None = None, optional: bool = False, primary: bool = False
+) -> Column[str]:
+    """Return a column that refers to `table`'s id: `project_id` for `projects`."""
+    return Column(
+        name or f"{table[:-1]}_id",
+        Identifier,
+        ForeignKey(f"{table}.id"),
+        nullable=optional,
+        primary_key=primary,
+    )
+
+
+def _created() -> Column[datetime]:
+    return Column("created_at", UtcDateTime, nullable=False)
+
+
+def _updated() -> Column[datetime]:
+    return Column("updated_at", UtcDateTime, nullable=False)
+
+
+organisations = Table(
+    "organisations",
+    METADATA,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _created(),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    Column("name", Text, nullable=False),
+    Column("hint", String(16), nullable=False),  # the first characters, to tell keys apart
+    Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
+    _created(),
+    Column("revoked_at", UtcDateTime),
+)
+
+projects = Table(
+    "projects",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    Column("name", Text, nullable=False),
+    Column("directory_id", Identifier),
+    Column("active_config_id", Identifier, ForeignKey("model_configs.id")),
+    _created(),
+    _updated(),
+    UniqueConstraint("organisation_id", "name"),
+)
+
+model_configs = Table(
+    "model_configs",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    Column("sha256", String(64), nullable=False),  # of the body: the same config has one id
+    Column("model", Text, nullable=False),
+    Column("body", Json, nullable=False),  # a ModelConfigResponse without its id
+    _created(),
+    UniqueConstraint("organisation_id", "sha256"),
+)
+
+project_configs = Table(
+    "project_configs",
+    METADATA,
+    _to("projects", primary=True),
+    Column("config_id", Identifier, ForeignKey("model_configs.id"), primary_key=True),
+    _created(),
+    _updated(),
+    Column("last_used", UtcDateTime, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    _to("projects"),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    _created(),
+    _updated(),
+    Index(None, "organisation_id"),
+)
+
+# Datapoints are only ever added, so that a version is a number of them: the first so many.
+dataset_versions = Table(
+    "dataset_versions",
+    METADATA,
+    _id(),
+    _to("datasets"),
+    Column("datapoint_count", Integer, nullable=False),
+    _created(),
+    UniqueConstraint("dataset_id", "datapoint_count"),
+)
+
+datapoints = Table(
+    "datapoints",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    _to("datasets"),
+    Column("position", Integer, nullable=False),  # within the dataset, from 0
+    Column("body", Json, nullable=False),  # inputs, messages, target
+    _created(),
+    UniqueConstraint("dataset_id", "position"),
+)
+
+evaluators = Table(
+    "evaluators",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("version_id", Identifier, nullable=False),  # the current one
+    _created(),
+    _updated(),
+    Index(None, "organisation_id"),
+)
+
+evaluator_versions = Table(
+    "evaluator_versions",
+    METADATA,
+    _id(),
+    _to("evaluators"),
+    Column("arguments_type", String(32), nullable=False),
+    Column("return_type", String(32), nullable=False),
+    _created(),
+    Index(None, "evaluator_id"),
+)
+
+evaluation_runs = Table(
+    "evaluation_runs",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    _to("projects"),
+    _to("datasets"),
+    _to("dataset_versions"),  # the rows that belong to the run
+    Column("name", Text),
+    Column("status", String(16), nullable=False),
+    _created(),
+    _updated(),
+    Index(None, "project_id", "id"),
+)
+
+run_evaluators = Table(
+    "run_evaluators",
+    METADATA,
+    Column("run_id", Identifier, ForeignKey("evaluation_runs.id"), primary_key=True),
+    _to("evaluators", primary=True),
+    _to("evaluator_versions"),
+    Column("position", Integer, nullable=False),
+    Index(None, "evaluator_id"),
+)
+
+evaluatees = Table(
+    "evaluatees",
+    METADATA,
+    _id(),
+    Column("run_id", Identifier, ForeignKey("evaluation_runs.id"), nullable=False),
+    Column("config_id", Identifier, ForeignKey("model_configs.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    UniqueConstraint("run_id", "position"),
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    Column("reference_id", Text),
+    _created(),
+    _updated(),
+    UniqueConstraint("organisation_id", "reference_id"),
+)
+
+logs = Table(
+    "logs",
+    METADATA,
+    _id(),
+    _to("organisations"),
+    _to("projects"),
+    Column("config_id", Identifier, ForeignKey("model_configs.id"), nullable=False),
+    Column("run_id", Identifier, ForeignKey("evaluation_runs.id")),
+    _to("evaluatees", optional=True),
+    _to("datapoints", optional=True),
+    Column("newest", Boolean, nullable=False),  # of its run, evaluatee and datapoint: it counts
+    _to("sessions", optional=True),
+    _to("logs", name="parent_id", optional=True),
+    Column("reference_id", Text),
+    Column("source", Text),
+    Column("body", Json, nullable=False),  # everything else that was sent
+    _created(),  # the caller's, if one was sent
+    _updated(),
+    Index(
+        "uq_logs_newest",
+        "run_id",
+        "evaluatee_id",
+        "datapoint_id",
+        unique=True,
+        sqlite_where=text("newest"),
+        postgresql_where=text("newest"),
+    ),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "session_id"),
+    Index(None, "organisation_id", "reference_id"),
+)
+
+results = Table(
+    "results",
+    METADATA,
+    _id(),
+    _to("logs"),
+    _to("evaluators"),
+    _to("evaluator_versions"),
+    Column("run_id", Identifier, ForeignKey("evaluation_runs.id"), nullable=False),
+    Column("value", Json),  # as it came: true is not 1
+    Column("score", Double),  # the value as a number, for aggregates
+    Column("error", Text),
+    _created(),
+    _updated(),
+    UniqueConstraint("log_id", "evaluator_id"),
+    Index(None, "run_id", "evaluator_id"),
+)

@@ -1,0 +1,33 @@
+"""Organisations: who owns what. A fresh database has one, the default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from evrun.server.identifiers import new_id
+from evrun.server.schema import organisations
+from evrun.server.store.scope import now
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+DEFAULT = "default"
+
+
+def find_default(connection: Connection) -> str | None:
+    """Return the id of the organisation that `Evrun.local` and `evrun keys create` act for."""
+    query = select(organisations.c.id).where(organisations.c.name == DEFAULT)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def find_or_create(connection: Connection, name: str = DEFAULT) -> str:
+    """Return the id of the organisation of that name."""
+    query = select(organisations.c.id).where(organisations.c.name == name)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    if found is not None:
+        return found
+    created = new_id("org_")
+    connection.execute(insert(organisations).values(id=created, name=name, created_at=now()))
+    return created

@@ -1,0 +1,73 @@
+"""On whose behalf, and in which transaction, the store works."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import func, select
+
+from evrun.server.refusals import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection, Executable, RowMapping, Select, Table
+
+Json = dict[str, Any]
+
+
+class Scope(NamedTuple):
+    """One transaction, on behalf of one organisation."""
+
+    connection: Connection
+    organisation_id: str
+
+    def rows(self, query: Executable) -> Sequence[RowMapping]:
+        """Return all rows."""
+        return self.connection.execute(query).mappings().all()
+
+    def row(self, query: Executable) -> RowMapping | None:
+        """Return the first row, or None."""
+        return self.connection.execute(query).mappings().first()
+
+    def count(self, query: Select[Any]) -> int:
+        """Return how many rows the query has."""
+        counted = select(func.count()).select_from(query.order_by(None).subquery())
+        return self.connection.execute(counted).scalar_one()
+
+    def owned(self, table: Table, id: str, noun: str) -> RowMapping:  # noqa: A002
+        """Return the organisation's row with this id.
+
+        Raises `NotFound`, also for what belongs to another organisation.
+        """
+        query = select(table).where(
+            table.c.id == id, table.c.organisation_id == self.organisation_id
+        )
+        row = self.row(query)
+        if row is None:
+            raise NotFound(f"There is no {noun} {id}.")
+        return row
+
+    def page(
+        self,
+        query: Select[Any],
+        present: Callable[[Sequence[RowMapping]], list[Json]],
+        *,
+        page: int,
+        size: int,
+        first: int = 0,
+    ) -> Json:
+        """Return one page of an ordered query. Pages count from `first`."""
+        rows = self.rows(query.limit(size).offset((page - first) * size))
+        return {
+            "records": present(rows),
+            "page": page,
+            "size": size,
+            "total": self.count(query),
+        }
+
+
+def now() -> datetime:
+    """Return the present instant, in UTC."""
+    return datetime.now(UTC)

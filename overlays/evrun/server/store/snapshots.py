@@ -1,0 +1,56 @@
+"""A run's datapoints, each with its newest log and the verdicts on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from evrun.server.schema import datapoints, dataset_versions, logs
+from evrun.server.store import logs as log_store
+from evrun.server.store.datasets import datapoint_response
+from evrun.server.store.runs import evaluatee_of, run_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import RowMapping
+
+    from evrun.server.store.scope import Json, Scope
+
+
+def list_page(scope: Scope, run_id: str, *, evaluatee_id: str | None, page: int, size: int) -> Json:
+    """Return a page of the rows that the run evaluates, in the dataset's order."""
+    run = run_row(scope, run_id)
+    evaluatee = evaluatee_of(scope, run_id, evaluatee_id)
+    query = (
+        select(datapoints)
+        .join(dataset_versions, dataset_versions.c.dataset_id == datapoints.c.dataset_id)
+        .where(
+            dataset_versions.c.id == run["dataset_version_id"],
+            datapoints.c.position < dataset_versions.c.datapoint_count,
+        )
+        .order_by(datapoints.c.position)
+    )
+
+    def present(rows: Sequence[RowMapping]) -> list[Json]:
+        newest = scope.rows(
+            select(logs).where(
+                logs.c.run_id == run_id,
+                logs.c.evaluatee_id == evaluatee["id"],
+                logs.c.datapoint_id.in_([row["id"] for row in rows]),
+                logs.c.newest,
+            )
+        )
+        shown = {log["source_datapoint_id"]: log for log in log_store.present(scope, newest)}
+        return [_snapshot(row, shown.get(row["id"])) for row in rows]
+
+    return scope.page(query, present, page=page, size=size, first=1)
+
+
+def _snapshot(row: RowMapping, log: Json | None) -> Json:
+    return {
+        "datapoint": datapoint_response(row),
+        "log": log,
+        "evaluation_results": log["evaluation_results"] if log else [],
+    }

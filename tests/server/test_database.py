@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from evrun.server import DatabaseUnusable, Unavailable, create_key
+from evrun.server.app import create_app
+from evrun.server.database import Database
+from evrun.server.hosting import Host
+from evrun.server.migrations import FOLDER, REVISIONS
+from evrun.server.schema import METADATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from served import Api, Run
+
+
+def test_the_migrations_make_the_schema(database: Database) -> None:
+    """A migrated database has exactly the tables that the code declares."""
+    differences = database.read(
+        lambda connection: compare_metadata(MigrationContext.configure(connection), METADATA)
+    )
+    assert differences == []
+
+
+def test_the_list_of_revisions_is_complete() -> None:
+    """REVISIONS names what lies in versions/, oldest first."""
+    scripts = ScriptDirectory(str(FOLDER)).walk_revisions()
+    assert [each.revision for each in scripts][::-1] == list(REVISIONS)
+
+
+def test_opening_a_current_database_imports_no_alembic(
+    file: Path, environment: dict[str, str]
+) -> None:
+    """Alembic is for databases that are not current."""
+    Database(f"sqlite:///{file}").open()
+    code = (
+        "import sys; from evrun.server import Database; "
+        f"d = Database('sqlite:///{file}'); d.open(); d.close(); "
+        "sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_a_newer_database_is_refused(database: Database) -> None:
+    """The sentence says to upgrade, and nothing is touched."""
+    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    database.close()
+    with pytest.raises(DatabaseUnusable, match=r"newer evrun \(schema 9999.*pip install -U evrun"):
+        database.open()
+
+
+def test_somebody_elses_database_is_refused(file: Path) -> None:
+    """A SQLite file with other tables, and a file that is none, stay as they are."""
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE recipes (id)")
+    connection.close()
+    with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
+        Database(f"sqlite:///{file}").open()
+    file.write_bytes(b"no database, just text" * 100)
+    with pytest.raises(DatabaseUnusable, match="no SQLite database"):
+        Database(f"sqlite:///{file}").open()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("evals.db", "no database URL. Write sqlite:///evals.db"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("postgresql://u:pw@h/d", r"u:\*\*\*@h/d: only sqlite:/// URLs"),
+        ("sqlite:////no/such/folder/a.db", "folder /no/such/folder does not exist"),
+    ],
+)
+def test_a_url_that_cannot_be_opened(url: str, sentence: str) -> None:
+    """The sentence says what to write, and shows no password."""
+    with pytest.raises(DatabaseUnusable, match=sentence):
+        Database(url).open()
+
+
+def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None:
+    """The file is in WAL mode, every commit is synced, and foreign keys hold."""
+
+    def pragmas(connection: object) -> list[object]:
+        return [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # type: ignore[attr-defined]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert database.write(pragmas) == ["wal", 2, 1]
+    assert database.read(pragmas) == ["wal", 2, 1]
+
+
+def test_a_failed_write_leaves_nothing(database: Database) -> None:
+    """What was written before the failure is undone."""
+
+    def fail(connection: object) -> None:
+        connection.execute(text("DELETE FROM organisations"))  # type: ignore[attr-defined]
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        database.write(fail)
+    count = text("SELECT count(*) FROM organisations")
+    assert database.read(lambda connection: connection.execute(count).scalar()) == 1
+
+
+def test_a_locked_database_is_503(file: Path) -> None:
+    """The answer says so and when to come back; reading goes on; afterwards all is well."""
+    database = Database(f"sqlite:///{file}", busy_timeout=0.1)
+    host = Host(create_app(database, local_key="k"))
+    blocker = sqlite3.connect(file, isolation_level=None)
+    request = httpx.Request(
+        "POST", "http://x/v4/projects", json={"name": "p"}, headers={"X-API-KEY": "k"}
+    )
+    reading = httpx.Request("GET", "http://x/v4/projects", headers={"X-API-KEY": "k"})
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        response = host.submit(request, request.content).result(10)
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "1"
+        assert "locked by another process" in response.json()["detail"]
+        assert host.submit(reading, b"").result(10).status_code == 200
+        blocker.execute("ROLLBACK")
+        assert host.submit(request, request.content).result(10).status_code == 201
+    finally:
+        blocker.close()
+        host.stop()
+
+
+def test_a_full_disk_is_told(database: Database) -> None:
+    """A write that does not fit raises Unavailable, and what was there stays readable."""
+    create_key(database, "first")
+
+    def fill(connection: object) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()  # type: ignore[attr-defined]
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
+
+    database.write(fill)
+    with pytest.raises(Unavailable, match="disk under the database is full"):
+        create_key(database, "x" * 100_000)
+    create_key(database, "second")
+
+
+WRITER = """
+import sys
+from evrun.server.embedded import EmbeddedServer
+import httpx
+server = EmbeddedServer(sys.argv[1])
+client = httpx.Client(transport=server.transport(), base_url=server.base_url,
+                      headers={"X-API-KEY": server.key}, timeout=60)
+for n in range(int(sys.argv[3])):
+    response = client.post("/projects", json={"name": f"{sys.argv[2]}-{n}"})
+    assert response.status_code == 201, response.text
+server.close()
+"""
+
+
+def test_processes_share_a_fresh_file(file: Path, environment: dict[str, str], api: Api) -> None:
+    """Four processes make and migrate one file at once; every write of theirs is there after."""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), str(number), "25"],
+            env=environment,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(4)
+    ]
+    for writer in writers:
+        _, complaints = writer.communicate(timeout=60)
+        assert (writer.returncode, complaints) == (0, b"")
+    assert api.ok("Projects_list")["total"] == 100
+
+
+LOGGER = """
+import json, sys, httpx
+from evrun.server.embedded import EmbeddedServer
+server = EmbeddedServer(sys.argv[1])
+client = httpx.Client(transport=server.transport(), base_url=server.base_url,
+                      headers={"X-API-KEY": server.key})
+while True:
+    response = client.post(sys.argv[2], content=sys.argv[3])
+    assert response.status_code == 201, response.text
+    print(response.json()["id"], flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(
+    run: Run, file: Path, environment: dict[str, str]
+) -> None:
+    """After kill -9 every log whose id was answered is there, and the file opens as ever."""
+    body = httpx.Request("POST", "http://x", json=run.log_body(output="x")).content.decode()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGGER, str(file), f"/evaluations/{run.id}/log", body],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    ids = [process.stdout.readline().strip() for _ in range(20)]
+    process.kill()
+    ids += process.stdout.read().split()
+    process.stdout.close()
+    process.wait()
+    for log_id in ids:
+        if len(log_id) == len(ids[0]):  # the last line may be cut
+            assert run.api.ok("Logs_get", id=log_id)["output"] == "x"

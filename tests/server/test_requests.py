@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from served import BASE_URL, Api, Run
+
+from evrun.server.app import BODY_LIMIT, create_app
+from evrun.server.database import Database
+from evrun.server.hosting import Host
+from evrun.server.routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+VALID = {"datapoint_id": "d", "log": {}}
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({}, [(["body", "datapoint_id"], "missing"), (["body", "log"], "missing")]),
+        (None, [(["body"], "missing")]),
+        ([], [(["body"], "model_type")]),
+        (VALID | {"datapoint_id": 1}, [(["body", "datapoint_id"], "string_type")]),
+        (VALID | {"datapoint_id": "a/b"}, [(["body", "datapoint_id"], "string_pattern_mismatch")]),
+        (VALID | {"datapoint_id": "a\n"}, [(["body", "datapoint_id"], "string_pattern_mismatch")]),
+        (
+            VALID | {"log": {"session_id": "x"}},
+            [(["body", "log", "session_id"], "string_pattern_mismatch")],
+        ),
+        (VALID | {"log": {"save": "yes"}}, [(["body", "log", "save"], "bool_type")]),
+        (VALID | {"log": {"prompt_tokens": "1"}}, [(["body", "log", "prompt_tokens"], "int_type")]),
+        (
+            VALID | {"log": {"created_at": "yesterday"}},
+            [(["body", "log", "created_at"], "datetime_parsing")],
+        ),
+        (
+            VALID | {"log": {"messages": [{"content": "x"}]}},
+            [(["body", "log", "messages", 0, "role"], "missing")],
+        ),
+    ],
+)
+def test_a_body_that_does_not_fit_is_422_at_the_place(run: Run, body: Any, detail: Any) -> None:
+    """The complaint names the path to the field, as FastAPI does, and the kind of fault."""
+    response = run.api.send("Evaluations_log", body, **run.path)
+    assert response.status_code == 422
+    assert [(each["loc"], each["type"]) for each in response.json()["detail"]] == detail
+
+
+def test_the_whole_answer_to_a_bad_body(run: Run) -> None:
+    """A 422 has exactly loc, msg and type, and never repeats what was sent."""
+    response = run.api.send("Evaluations_log", VALID | {"log": 5}, **run.path)
+    assert response.json() == {
+        "detail": [
+            {"loc": ["body", "log"], "msg": "Input should be an object", "type": "model_type"}
+        ]
+    }
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"{'a': 1}", b'"\\ud800"', b"[" * 100_000])
+def test_malformed_json_is_422(run: Run, content: bytes) -> None:
+    """So are bytes that are no UTF-8, and nesting without end."""
+    refusal = run.api.refused("Evaluations_log", content=content, **run.path)
+    assert refusal == (["body"], "json_invalid")
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e400"])
+def test_numbers_are_finite_everywhere(run: Run, number: bytes) -> None:
+    """Also deep inside a free-form object."""
+    content = b'{"datapoint_id": "d", "log": {"metadata": {"a": [%s]}}}' % number
+    refusal = run.api.refused("Evaluations_log", content=content, **run.path)
+    assert refusal == (["body"], "finite_number")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "place"),
+    [
+        ("Evaluations_get", {"id": "nope"}, ["path", "id"]),
+        ("Evaluations_get", {"id": "evrun_a%0A"}, ["path", "id"]),
+        ("Evaluations_get", {"id": "evrun_" + "a" * 130}, ["path", "id"]),
+        ("Evaluations_log", {"evaluation_id": "data_a"}, ["path", "evaluation_id"]),
+        ("Evaluations_get", {"id": "evrun_a", "evaluatee_id": ""}, ["query", "evaluatee_id"]),
+        ("Evaluations_list", {}, ["query", "project_id"]),
+        ("Evaluations_list", {"project_id": "pr_a", "id": ["ev_a", "x"]}, ["query", "id", 1]),
+        ("Evaluations_list", {"project_id": "pr_a", "sort": "x.asc"}, ["query", "sort", 0]),
+        ("Projects_list", {"page": "-1"}, ["query", "page"]),
+        ("Projects_list", {"size": "1001"}, ["query", "size"]),
+        ("Projects_list", {"size": "ten"}, ["query", "size"]),
+        ("Projects_list", {"order": "up"}, ["query", "order"]),
+        ("Sessions_list", {"project_id": "pr_a", "page": "0"}, ["query", "page"]),
+    ],
+)
+def test_parameters_are_422_at_the_place(
+    api: Api, name: str, given: dict[str, Any], place: list[Any]
+) -> None:
+    """Path and query parameters are held against the contract's patterns and bounds."""
+    assert api.refused(name, VALID if OPERATIONS[name].body else None, **given)[0] == place
+
+
+def test_times_out_of_range_are_422(run: Run) -> None:
+    """A time before the first year in UTC is refused, not a crash."""
+    refusal = run.log_refused(created_at="0001-01-01T00:00:00+14:00")
+    assert refusal == (["body", "log", "created_at"], "datetime_range")
+    log_id = run.log(created_at="2024-01-01T00:00:00")["id"]
+    assert run.api.ok("Logs_get", id=log_id)["created_at"] == "2024-01-01T00:00:00Z"
+
+
+def test_a_long_body_is_413(run: Run) -> None:
+    """The limit is told before the body is taken in."""
+    response = run.api.send("Evaluations_log", content=b" " * (BODY_LIMIT + 1), **run.path)
+    assert response.status_code == 413
+    assert str(BODY_LIMIT) in response.json()["detail"]
+
+
+@pytest.mark.anyio
+async def test_a_body_that_hides_its_length_is_413_too(database: Database) -> None:
+    """Without Content-Length the bytes are counted as they come."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * 50
+
+    app = create_app(database, local_key="k", body_limit=100)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+        response = await client.post("/projects", content=body(), headers={"X-API-KEY": "k"})
+    assert response.status_code == 413
+
+
+def test_unknown_paths_and_methods(api: Api) -> None:
+    """404 in a sentence; 405 names every method of the path; a last slash redirects nowhere."""
+    for path in ("/nothing", "/projects/", "/evaluations/a/b/c"):
+        response = api.http.get(path)
+        assert (response.status_code, list(response.json())) == (404, ["detail"])
+    response = api.http.delete("/projects")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "POST"}
+    assert api.http.head("/projects").status_code == 405
+
+
+def test_every_exchange_has_a_name(api: Api) -> None:
+    """A sane X-Request-ID comes back; anything else is replaced."""
+    assert (
+        api.http.get("/x", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
+    )
+    replaced = api.http.get("/x", headers={"X-Request-ID": "a b"}).headers["X-Request-ID"]
+    assert replaced != "a b"
+    assert len(replaced) == 24
+
+
+def test_a_defect_is_500_without_a_trace(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer names the entry in the server's log, which has the trace."""
+
+    def defect(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Database, "read", defect)
+    host = Host(create_app(database, local_key="k"))
+    try:
+        request = httpx.Request("GET", f"{BASE_URL}/projects", headers={"X-API-KEY": "k"})
+        response = host.submit(request, b"").result(10)
+    finally:
+        host.stop()
+    assert response.status_code == 500
+    assert "secret detail" not in response.text
+    assert response.headers["X-Request-ID"] in response.json()["detail"]
+    assert "secret detail" in caplog.text

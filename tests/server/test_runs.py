@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from served import MISSING, Api, Run, make_evaluator, make_run
+
+
+def test_a_run_is_born_pending_with_all_that_it_needs(api: Api) -> None:
+    """The answer to a create names config, dataset, evaluators and the one evaluatee."""
+    run = make_run(api, status="pending")
+    shown = run.get()
+    assert shown["status"] == "pending"
+    assert shown["config"]["id"] == run.config_id
+    assert shown["dataset"]["id"] == run.dataset_id
+    assert [each["id"] for each in shown["evaluators"]] == [run.evaluator_id]
+    assert shown["evaluatees"] == [{"id": run.evaluatee_id, "config_id": run.config_id}]
+    assert shown["evaluator_aggregates"] is None
+
+
+@pytest.mark.parametrize(
+    ("start", "wanted"),
+    [
+        ("pending", "running"),
+        ("pending", "cancelled"),
+        ("running", "completed"),
+        ("running", "cancelled"),
+        ("completed", "running"),
+        ("pending", "pending"),
+        ("running", "running"),
+        ("completed", "completed"),
+        ("cancelled", "cancelled"),
+    ],
+)
+def test_a_status_can_become(api: Api, start: str, wanted: str) -> None:
+    """Runs start, end and open again; the status that a run has is accepted again."""
+    run = _in_status(api, start)
+    assert run.set(wanted)["status"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("start", "wanted"),
+    [
+        ("pending", "completed"),
+        ("running", "pending"),
+        ("completed", "pending"),
+        ("completed", "cancelled"),
+        ("cancelled", "running"),
+        ("cancelled", "completed"),
+        ("cancelled", "pending"),
+    ],
+)
+def test_a_status_cannot_become(api: Api, start: str, wanted: str) -> None:
+    """Nothing skips running, nothing goes back to pending, and cancelled is final."""
+    run = _in_status(api, start)
+    refusal = api.refused("Evaluations_updateStatus", {"status": wanted}, id=run.id)
+    assert refusal == (["body", "status"], "status_transition")
+
+
+def _in_status(api: Api, status: str) -> Run:
+    run = make_run(api, status="pending")
+    if status == "completed":
+        run.set("running")
+    run.set(status)
+    return run
+
+
+def _create(run: Run, **changes: Any) -> dict[str, Any]:
+    body = {
+        "config_id": run.config_id,
+        "dataset_id": run.dataset_id,
+        "evaluator_ids": [run.evaluator_id],
+        "hl_generated": False,
+        **changes,
+    }
+    return {key: value for key, value in body.items() if value != "left out"}
+
+
+@pytest.mark.parametrize("sent", [True, None, "left out"])
+def test_the_server_generates_nothing(run: Run, sent: Any) -> None:
+    """hl_generated true is refused, and so is leaving it out, which means true."""
+    body = _create(run, hl_generated=sent)
+    response = run.api.send("Evaluations_create", body, project_id=run.project_id)
+    (complaint,) = response.json()["detail"]
+    assert complaint["loc"] == ["body", "hl_generated"]
+    assert "hl_generated=false" in complaint["msg"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("config_id", f"config_{MISSING}"),
+        ("dataset_id", f"evts_{MISSING}"),
+        ("evaluator_ids", [f"evfn_{MISSING}"]),
+    ],
+)
+def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
+    """An unknown config, dataset or evaluator is 404."""
+    body = _create(run, **{field: value})
+    assert MISSING in run.api.missing("Evaluations_create", body, project_id=run.project_id)
+
+
+def test_provider_keys_are_kept_nowhere(run: Run, file: Any) -> None:
+    """provider_api_keys is accepted and reaches no byte of the database's files."""
+    body = _create(run, provider_api_keys={"openai": "sk-very-secret"})
+    run.api.ok("Evaluations_create", body, project_id=run.project_id)
+    for each in file.parent.iterdir():
+        assert b"sk-very-secret" not in each.read_bytes()
+
+
+def test_datapoints_that_come_later_belong_to_no_earlier_run(run: Run) -> None:
+    """A run evaluates the dataset as it was when the run was created."""
+    (late,) = run.api.ok(
+        "Datasets_createDatapoint", {"inputs": {"n": "9"}}, dataset_id=run.dataset_id
+    )
+    refusal = run.api.refused(
+        "Evaluations_log", {"datapoint_id": late["id"], "log": {}}, **run.path
+    )
+    assert refusal == (["body", "datapoint_id"], "not_in_dataset")
+    shown = run.get()
+    assert shown["dataset"]["datapoint_count"] == 4
+    assert shown["dataset_snapshot"]["datapoint_count"] == 3
+    assert run.api.ok("Evaluations_listDatapoints", id=run.id)["total"] == 3
+
+
+def test_evaluators_are_added_by_id_and_by_version(run: Run) -> None:
+    """One already there stays, so that a retried PATCH is harmless."""
+    second = make_evaluator(run.api, name="second")["id"]
+    for _ in range(2):
+        shown = run.api.ok("Evaluations_addEvaluators", {"evaluator_ids": [second]}, id=run.id)
+        assert [each["id"] for each in shown["evaluators"]] == [run.evaluator_id, second]
+    entries = run.get(evaluator_aggregates="true")["evaluator_aggregates"]
+    version = entries[1]["evaluator_version_id"]
+    run.api.ok("Evaluations_addEvaluators", {"evaluator_version_ids": [version]}, id=run.id)
+
+
+def test_a_run_judges_with_one_version_of_an_evaluator(run: Run) -> None:
+    """Another version of an evaluator that the run has already is 409."""
+    api = run.api
+    api.ok("Evaluators_update", {"return_type": "number"}, id=run.evaluator_id)
+    newer = make_run_with(api, run)
+    entry = newer["evaluator_aggregates"][0]
+    response = api.send(
+        "Evaluations_addEvaluators",
+        {"evaluator_version_ids": [entry["evaluator_version_id"]]},
+        id=run.id,
+    )
+    assert response.status_code == 409
+
+
+def make_run_with(api: Api, run: Run) -> Any:
+    """Return a second run over the same objects, with its aggregates."""
+    created = api.ok("Evaluations_create", _create(run), project_id=run.project_id)
+    return api.ok("Evaluations_get", id=created["id"], evaluator_aggregates="true")
+
+
+def test_adding_nothing_or_the_unknown_is_refused(run: Run) -> None:
+    """An empty PATCH is 422, an unknown evaluator or version 404, a cancelled run 422."""
+    api, given = run.api, {"id": run.id}
+    assert api.refused("Evaluations_addEvaluators", {}, **given)[0] == ["body", "evaluator_ids"]
+    api.missing("Evaluations_addEvaluators", {"evaluator_ids": [f"evfn_{MISSING}"]}, **given)
+    api.missing("Evaluations_addEvaluators", {"evaluator_version_ids": [f"evv_{MISSING}"]}, **given)
+    run.set("cancelled")
+    body = {"evaluator_ids": [run.evaluator_id]}
+    assert api.refused("Evaluations_addEvaluators", body, **given)[1] == "run_status"
+
+
+def test_runs_are_paged_newest_first(run: Run) -> None:
+    """Pages do not overlap, and the total counts all of them."""
+    ids = [run.id, make_run_with(run.api, run)["id"], make_run_with(run.api, run)["id"]]
+    seen = []
+    for page in range(4):
+        answer = run.api.ok("Evaluations_list", project_id=run.project_id, size=1, page=page)
+        assert answer["total"] == 3
+        seen += [each["id"] for each in answer["records"]]
+    assert seen == ids[::-1]
+    everything = run.api.ok("Evaluations_listAllForProject", project_id=run.project_id)
+    assert [each["id"] for each in everything] == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"status_filter": "running"}, ["first"]),
+        ({"status_filter": ["running", "pending"]}, ["second", "first"]),
+        ({"dataset_filter": "rows"}, ["second", "first"]),
+        ({"dataset_filter": "others"}, []),
+        ({"config_filter": "m"}, ["second", "first"]),
+        ({"config_filter": "other"}, []),
+        ({"start_date": "2020-01-01"}, ["second", "first"]),
+        ({"end_date": "2020-01-01"}, []),
+        ({"sort": "status.desc"}, ["first", "second"]),
+        ({"sort": "status.asc"}, ["second", "first"]),
+        ({"sort": ["dataset.asc", "config.desc", "status.desc"]}, ["first", "second"]),
+        ({"sort": "evaluator-{evaluator}.desc"}, ["first", "second"]),
+        ({"id": "{first}"}, ["first"]),
+        ({"id_filter": "{first}"}, ["first"]),
+        ({"id": "{first}", "id_filter": "{second}"}, []),
+        ({"evaluatee_id": "{evaluatee}"}, ["first"]),
+    ],
+)
+def test_runs_are_filtered_and_sorted(run: Run, query: dict[str, Any], found: list[str]) -> None:
+    """Each filter narrows, several values of one widen, and sort keys apply in their order."""
+    run.result(run.log()["id"], True)  # noqa: FBT003 - the verdict itself
+    ids = {"first": run.id, "second": make_run_with(run.api, run)["id"]}
+    names = {**ids, "evaluator": run.evaluator_id, "evaluatee": run.evaluatee_id}
+    filled = {
+        key: [each.format(**names) for each in ([value] if isinstance(value, str) else value)]
+        for key, value in query.items()
+    }
+    answer = run.api.ok("Evaluations_list", project_id=run.project_id, **filled)
+    assert [each["id"] for each in answer["records"]] == [ids[name] for name in found]
