@@ -1,0 +1,232 @@
+"""Everything that evrun raises.
+
+    EvrunError
+    ├── ConfigurationError            a key or an address is missing or unusable; nothing was sent
+    ├── InvalidRequestError           an argument that the contract refuses; nothing was sent
+    │   └── InvalidIdError            an id of the wrong shape, or of another resource
+    ├── TransportError                no usable answer came
+    │   ├── ConnectError              no connection: nothing was sent
+    │   ├── RequestTimeoutError       a time limit passed
+    │   │   ├── ConnectTimeoutError   while connecting: nothing was sent
+    │   │   └── PoolTimeoutError      while waiting for a free connection: nothing was sent
+    │   └── DisconnectedError         the connection broke: the request may have been carried out
+    └── ResponseError                 an answer came, and it is no success
+        ├── StatusError               the server refused
+        │   ├── BadRequestError            400
+        │   ├── AuthenticationError        401
+        │   ├── PermissionDeniedError      403
+        │   ├── NotFoundError              404
+        │   ├── ConflictError              409
+        │   ├── ContentTooLargeError       413
+        │   ├── UnprocessableEntityError   422, with the places in `fields`
+        │   ├── RateLimitedError           429
+        │   ├── ServerError                5xx
+        │   └── RedirectError              3xx: never followed, it would carry the key elsewhere
+        └── DecodeError               a success that is not what the contract promises
+
+Data travels as attributes; every error pickles. No exception of httpx leaves the package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ContentTooLargeError",
+    "DecodeError",
+    "DisconnectedError",
+    "EvrunError",
+    "FieldError",
+    "InvalidIdError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "PoolTimeoutError",
+    "RateLimitedError",
+    "RedirectError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerError",
+    "StatusError",
+    "TransportError",
+    "UnprocessableEntityError",
+]
+
+
+class EvrunError(Exception):
+    """The root of every error that evrun raises."""
+
+    def __reduce__(self) -> tuple[Callable[..., EvrunError], tuple[Any, ...]]:
+        # Exception's own way calls the class with the message alone and loses what is beside it.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[EvrunError], args: tuple[Any, ...], state: dict[str, Any]) -> EvrunError:
+    error = cls.__new__(cls, *args)
+    error.args = args  # OSError, below the time limits, leaves this to an __init__ that is not run
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(EvrunError):
+    """The client cannot work as it was set up."""
+
+
+class InvalidRequestError(EvrunError, ValueError):
+    """An argument that the contract refuses. Nothing was sent."""
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        """The argument, with dots for what lies inside it: `log.session_id`."""
+
+
+class InvalidIdError(InvalidRequestError):
+    """A value that is no id, or the id of another resource. Nothing was sent."""
+
+    def __init__(self, message: str, *, parameter: str | None, value: str, expected: str) -> None:
+        super().__init__(message, parameter=parameter)
+        self.value = value
+        """What came; its `repr` if it was no string."""
+        self.expected = expected
+        """What an id looks like here, in words."""
+
+
+class TransportError(EvrunError):
+    """No usable answer came. `sent` says whether the server may have acted on the request."""
+
+    sent: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, method: str = "", url: str = "") -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+
+
+class ConnectError(TransportError):
+    """No connection could be made. Nothing was sent."""
+
+    sent = False
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """A time limit passed before the answer was complete."""
+
+
+class ConnectTimeoutError(RequestTimeoutError):
+    """No connection in time. Nothing was sent."""
+
+    sent = False
+
+
+class PoolTimeoutError(RequestTimeoutError):
+    """All connections of this client were busy for too long. Nothing was sent."""
+
+    sent = False
+
+
+class DisconnectedError(TransportError):
+    """The connection broke on the way. The server may have carried out the request."""
+
+
+class ResponseError(EvrunError):
+    """An answer came that is no success."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        body: str = "",
+        request_id: str | None = None,
+        method: str = "",
+        url: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        """The answer's text, cut at 64 KiB."""
+        self.request_id = request_id
+        """The server's name for this exchange (`X-Request-ID`): quote it when you ask for help."""
+        self.method = method
+        self.url = url
+
+
+class StatusError(ResponseError):
+    """The server answered with a status outside 2xx."""
+
+    retry_after: float | None = None
+    """Seconds after which the server would like to hear from you again."""
+    fields: tuple[FieldError, ...] = ()
+    """The places that a 422 complains about."""
+
+
+class BadRequestError(StatusError):
+    """400: the server could not read the request."""
+
+
+class AuthenticationError(StatusError):
+    """401: no key, or one that the server does not know."""
+
+
+class PermissionDeniedError(StatusError):
+    """403: the key may not do this."""
+
+
+class NotFoundError(StatusError):
+    """404: the server knows no such object, or not for this key."""
+
+
+class ConflictError(StatusError):
+    """409: the request contradicts what is stored."""
+
+
+class ContentTooLargeError(StatusError):
+    """413: the body is larger than the server takes."""
+
+
+class UnprocessableEntityError(StatusError):
+    """422: the request reads well and breaks a rule. `fields` names the places."""
+
+
+class RateLimitedError(StatusError):
+    """429: too many requests; `retry_after` says when to come back."""
+
+
+class ServerError(StatusError):
+    """5xx: the server failed."""
+
+
+class RedirectError(StatusError):
+    """3xx: redirects are never followed, because the key would travel along."""
+
+
+class DecodeError(ResponseError):
+    """The answer is a success, yet not what the contract promises. `body` holds it.
+
+    The server has carried out the request.
+    """
+
+
+@frozen
+class FieldError:
+    """One complaint of a 422."""
+
+    loc: tuple[str | int, ...]
+    """The path to the place: `("body", "log", "session_id")`."""
+    msg: str
+    type: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.loc))}: {self.msg}"

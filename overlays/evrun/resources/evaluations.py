@@ -1,0 +1,361 @@
+"""Evaluation runs: log outputs and results to them, create them, read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evrun.resources._evaluation_calls import EvaluationCalls, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from evrun.ids import (
+        ConfigId,
+        DatapointId,
+        DatasetId,
+        EvaluateeId,
+        EvaluationRunId,
+        EvaluatorId,
+        EvaluatorVersionId,
+        LogId,
+        PlainStr,
+        ProjectId,
+    )
+    from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
+    from evrun_api import AuthenticatedClient
+    from evrun_api.models import LogRequest
+
+
+class Evaluations:
+    """The operations on evaluation runs: `client.evaluations`."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._calls = EvaluationCalls(client)
+
+    def log(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        datapoint_id: DatapointId | PlainStr,
+        log: LogRequest | Mapping[str, Any],
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> CreatedLog:
+        """Log an output that was generated outside the platform, for one datapoint of a run.
+
+        The run must be `running` and the datapoint in its dataset. Logging the same datapoint
+        again keeps both logs; the newest counts.
+
+        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
+          `LogRequest`. An unknown field is an error.
+        - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
+
+        Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
+        the server refuses, `TransportError` if no answer comes, `DecodeError` if the answer is not
+        what the contract promises.
+        """
+        return self._calls.log(
+            evaluation_id, datapoint_id=datapoint_id, log=log, evaluatee_id=evaluatee_id
+        ).run()
+
+    def result(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        log_id: LogId | PlainStr,
+        evaluator_id: EvaluatorId | PlainStr,
+        result: bool | float | None = None,
+        error: str | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> EvaluationResult:
+        """Record an evaluator's verdict on a log of the run.
+
+        Pass exactly one of `result`, which must fit the evaluator's return type, and `error`. A
+        second result for the same log and evaluator replaces the first. Raises as `log` does.
+        """
+        return self._calls.result(
+            evaluation_id,
+            log_id=log_id,
+            evaluator_id=evaluator_id,
+            result=result,
+            error=error,
+            evaluatee_id=evaluatee_id,
+        ).run()
+
+    def get(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        evaluator_aggregates: bool | None = None,
+    ) -> EvaluationRun:
+        """Return a run, with its aggregates if `evaluator_aggregates` is true."""
+        return self._calls.get(
+            evaluation_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
+        ).run()
+
+    def list_datapoints(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        page: int = 1,
+        size: int = 10,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> Page[EvaluatedDatapoint]:
+        """Return a page of the run's datapoints with their newest logs; pages count from 1."""
+        return self._calls.list_datapoints(
+            evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
+        ).run()
+
+    def create(
+        self,
+        *,
+        project_id: ProjectId | PlainStr,
+        config_id: ConfigId | PlainStr,
+        dataset_id: DatasetId | PlainStr,
+        evaluator_ids: Iterable[EvaluatorId | PlainStr],
+        hl_generated: bool = False,
+        name: str | None = None,
+        provider_api_keys: Mapping[str, str] | None = None,
+    ) -> EvaluationRun:
+        """Create a run. It starts as `pending`: set it `running` before you log to it.
+
+        - `hl_generated`: whether the platform generates the outputs. False here, although the API's
+          own default is true: outputs that are logged come from outside.
+        - `provider_api_keys`: sent for the vendor's platform only; our server keeps none of them.
+        """
+        return self._calls.create(
+            project_id=project_id,
+            config_id=config_id,
+            dataset_id=dataset_id,
+            evaluator_ids=evaluator_ids,
+            hl_generated=hl_generated,
+            name=name,
+            provider_api_keys=provider_api_keys,
+        ).run()
+
+    def update_status(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        status: Status,
+    ) -> EvaluationRun:
+        """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
+
+        `cancelled` is final. Setting the status that a run already has changes nothing.
+        """
+        return self._calls.update_status(evaluation_id, status=status).run()
+
+    def add_evaluators(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        evaluator_ids: Iterable[EvaluatorId | PlainStr] | None = None,
+        evaluator_version_ids: Iterable[EvaluatorVersionId | PlainStr] | None = None,
+    ) -> EvaluationRun:
+        """Add evaluators to a run, by id or by version; one that is there already stays."""
+        return self._calls.add_evaluators(
+            evaluation_id, evaluator_ids=evaluator_ids, evaluator_version_ids=evaluator_version_ids
+        ).run()
+
+    def list(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        sort: Iterable[str] | None = None,
+        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
+        dataset_filter: Iterable[str] | None = None,
+        config_filter: Iterable[str] | None = None,
+        status_filter: Iterable[Status] | None = None,
+        page: int = 0,
+        size: int = 50,
+    ) -> Page[EvaluationRun]:
+        """Return a page of a project's runs; pages count from 0.
+
+        - `start_date`, `end_date`: created on the first day or later, and before the second (UTC).
+        - `sort`: columns as `dataset.asc`, `config.desc`, `status.asc` or `evaluator-evfn_….desc`;
+          the first one sorts first.
+        - `…_filter`: runs match any of the values given; several filters must all match.
+        """
+        return self._calls.list(
+            project_id,
+            evaluation_ids=evaluation_ids,
+            start_date=start_date,
+            end_date=end_date,
+            evaluatee_id=evaluatee_id,
+            sort=sort,
+            id_filter=id_filter,
+            dataset_filter=dataset_filter,
+            config_filter=config_filter,
+            status_filter=status_filter,
+            page=page,
+            size=size,
+        ).run()
+
+    def list_all_for_project(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        evaluator_aggregates: bool | None = None,
+    ) -> tuple[EvaluationRun, ...]:
+        """Return all runs of a project at once. Deprecated by the API: use `list`."""
+        return self._calls.list_all_for_project(
+            project_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
+        ).run()
+
+
+class AsyncEvaluations:
+    """Like `Evaluations`, awaited."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._calls = EvaluationCalls(client)
+
+    async def log(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        datapoint_id: DatapointId | PlainStr,
+        log: LogRequest | Mapping[str, Any],
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> CreatedLog:
+        """Like `Evaluations.log`, awaited."""
+        return await self._calls.log(
+            evaluation_id, datapoint_id=datapoint_id, log=log, evaluatee_id=evaluatee_id
+        ).run_async()
+
+    async def result(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        log_id: LogId | PlainStr,
+        evaluator_id: EvaluatorId | PlainStr,
+        result: bool | float | None = None,
+        error: str | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> EvaluationResult:
+        """Like `Evaluations.result`, awaited."""
+        return await self._calls.result(
+            evaluation_id,
+            log_id=log_id,
+            evaluator_id=evaluator_id,
+            result=result,
+            error=error,
+            evaluatee_id=evaluatee_id,
+        ).run_async()
+
+    async def get(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        evaluator_aggregates: bool | None = None,
+    ) -> EvaluationRun:
+        """Like `Evaluations.get`, awaited."""
+        return await self._calls.get(
+            evaluation_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
+        ).run_async()
+
+    async def list_datapoints(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        page: int = 1,
+        size: int = 10,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> Page[EvaluatedDatapoint]:
+        """Like `Evaluations.list_datapoints`, awaited."""
+        return await self._calls.list_datapoints(
+            evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
+        ).run_async()
+
+    async def create(
+        self,
+        *,
+        project_id: ProjectId | PlainStr,
+        config_id: ConfigId | PlainStr,
+        dataset_id: DatasetId | PlainStr,
+        evaluator_ids: Iterable[EvaluatorId | PlainStr],
+        hl_generated: bool = False,
+        name: str | None = None,
+        provider_api_keys: Mapping[str, str] | None = None,
+    ) -> EvaluationRun:
+        """Like `Evaluations.create`, awaited."""
+        return await self._calls.create(
+            project_id=project_id,
+            config_id=config_id,
+            dataset_id=dataset_id,
+            evaluator_ids=evaluator_ids,
+            hl_generated=hl_generated,
+            name=name,
+            provider_api_keys=provider_api_keys,
+        ).run_async()
+
+    async def update_status(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        status: Status,
+    ) -> EvaluationRun:
+        """Like `Evaluations.update_status`, awaited."""
+        return await self._calls.update_status(evaluation_id, status=status).run_async()
+
+    async def add_evaluators(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        evaluator_ids: Iterable[EvaluatorId | PlainStr] | None = None,
+        evaluator_version_ids: Iterable[EvaluatorVersionId | PlainStr] | None = None,
+    ) -> EvaluationRun:
+        """Like `Evaluations.add_evaluators`, awaited."""
+        return await self._calls.add_evaluators(
+            evaluation_id, evaluator_ids=evaluator_ids, evaluator_version_ids=evaluator_version_ids
+        ).run_async()
+
+    async def list(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        sort: Iterable[str] | None = None,
+        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
+        dataset_filter: Iterable[str] | None = None,
+        config_filter: Iterable[str] | None = None,
+        status_filter: Iterable[Status] | None = None,
+        page: int = 0,
+        size: int = 50,
+    ) -> Page[EvaluationRun]:
+        """Like `Evaluations.list`, awaited."""
+        return await self._calls.list(
+            project_id,
+            evaluation_ids=evaluation_ids,
+            start_date=start_date,
+            end_date=end_date,
+            evaluatee_id=evaluatee_id,
+            sort=sort,
+            id_filter=id_filter,
+            dataset_filter=dataset_filter,
+            config_filter=config_filter,
+            status_filter=status_filter,
+            page=page,
+            size=size,
+        ).run_async()
+
+    async def list_all_for_project(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        evaluator_aggregates: bool | None = None,
+    ) -> tuple[EvaluationRun, ...]:
+        """Like `Evaluations.list_all_for_project`, awaited."""
+        return await self._calls.list_all_for_project(
+            project_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
+        ).run_async()

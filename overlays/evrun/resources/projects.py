@@ -1,0 +1,150 @@
+"""Projects: where runs, configs and logs belong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from evrun.ids import DirectoryId, PlainStr, ProjectId
+from evrun.resources._arguments import given, given_id
+from evrun.resources._call import Call, bind
+from evrun.results import Page, Project
+from evrun_api.api.projects import projects_create, projects_get, projects_list
+from evrun_api.models import CreateProjectRequest
+
+if TYPE_CHECKING:
+    from evrun_api import AuthenticatedClient
+
+SortBy = Literal["created_at", "updated_at", "name"]
+Order = Literal["asc", "desc"]
+
+
+class _Calls:
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._client = client
+
+    def create(self, *, name: str, directory_id: object) -> Call[Project]:
+        return bind(
+            Project,
+            projects_create.sync_detailed,
+            projects_create.asyncio_detailed,
+            client=self._client,
+            body=CreateProjectRequest(
+                name=name, directory_id=given_id(DirectoryId, directory_id, "directory_id")
+            ),
+        )
+
+    def get(self, project_id: object) -> Call[Project]:
+        return bind(
+            Project,
+            projects_get.sync_detailed,
+            projects_get.asyncio_detailed,
+            ProjectId.parse(project_id, "project_id"),
+            client=self._client,
+        )
+
+    def list(
+        self,
+        *,
+        filter: str | None,
+        user_filter: str | None,
+        sort_by: SortBy,
+        order: Order,
+        page: int,
+        size: int,
+    ) -> Call[Page[Project]]:
+        return bind(
+            Page[Project],
+            projects_list.sync_detailed,
+            projects_list.asyncio_detailed,
+            client=self._client,
+            filter_=given(filter),
+            user_filter=given(user_filter),
+            sort_by=sort_by,
+            order=order,
+            page=page,
+            size=size,
+        )
+
+
+class Projects:
+    """The operations on projects: `client.projects`."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._calls = _Calls(client)
+
+    def create(
+        self,
+        *,
+        name: str,
+        directory_id: DirectoryId | PlainStr | None = None,
+    ) -> Project:
+        """Create a project. Its name must be new in the organisation, else `ConflictError`."""
+        return self._calls.create(name=name, directory_id=directory_id).run()
+
+    def get(self, project_id: ProjectId | PlainStr) -> Project:
+        """Return a project."""
+        return self._calls.get(project_id).run()
+
+    def list(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page: int = 0,
+        size: int = 10,
+    ) -> Page[Project]:
+        """Return a page of projects; pages count from 0.
+
+        `filter` is a part of the name, `user_filter` of a user's name or address; case does not
+        matter.
+        """
+        return self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=page,
+            size=size,
+        ).run()
+
+
+class AsyncProjects:
+    """Like `Projects`, awaited."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._calls = _Calls(client)
+
+    async def create(
+        self,
+        *,
+        name: str,
+        directory_id: DirectoryId | PlainStr | None = None,
+    ) -> Project:
+        """Like `Projects.create`, awaited."""
+        return await self._calls.create(name=name, directory_id=directory_id).run_async()
+
+    async def get(self, project_id: ProjectId | PlainStr) -> Project:
+        """Like `Projects.get`, awaited."""
+        return await self._calls.get(project_id).run_async()
+
+    async def list(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page: int = 0,
+        size: int = 10,
+    ) -> Page[Project]:
+        """Like `Projects.list`, awaited."""
+        return await self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=page,
+            size=size,
+        ).run_async()

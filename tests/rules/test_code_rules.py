@@ -1,0 +1,169 @@
+"""Rules of the code base: who imports what, sync and async alike, what is exported."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import evrun
+from evrun import client, errors, ids, run
+from evrun.resources import (
+    datapoints,
+    datasets,
+    evaluations,
+    evaluators,
+    logs,
+    model_configs,
+    projects,
+    sessions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERLAY = ROOT / "overlays" / "evrun"
+MODULES = sorted(OVERLAY.rglob("*.py"))
+RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs, projects, sessions)
+
+# Imports run one way: a layer may import itself and those below it.
+LAYERS = (
+    ("errors", "_version"),
+    ("ids",),
+    ("results", "_config"),
+    ("_exchange",),
+    ("_transport",),
+    ("resources",),
+    ("run",),
+    ("client",),
+    ("",),  # evrun/__init__.py
+    ("cli",),
+)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that `path` imports, those for type-checkers only too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module: str) -> int | None:
+    part = module.removeprefix("evrun").lstrip(".").split(".")[0]
+    return next((rank for rank, names in enumerate(LAYERS) if part in names), None)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(OVERLAY)))
+def test_generated_code_is_imported_in_few_places(path: Path) -> None:
+    """Resources and clients import the generated client, the server the generated models."""
+    place = path.relative_to(OVERLAY).parts[0]
+    tops = {name.split(".")[0] for name in imports(path)}
+    if "evrun_api" in tops:
+        assert place in {"resources", "client.py", "run.py"}
+    if "evrun_models" in tops:
+        assert place == "server"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(OVERLAY)))
+def test_imports_run_one_way(path: Path) -> None:
+    """Cli → client → run → resources → transport → exchange → errors, ids; never back."""
+    own = layer("evrun." + path.relative_to(OVERLAY).with_suffix("").as_posix().replace("/", "."))
+    if path == OVERLAY / "__init__.py":
+        own = layer("evrun")
+    if own is None:
+        assert path.relative_to(OVERLAY).parts[0] == "server"
+        return
+    for name in imports(path):
+        # `from evrun import x` names a module or something that the package exports.
+        target = layer(name) if name.startswith("evrun.") else None
+        if target is not None and (OVERLAY / name.split(".")[1]).with_suffix(".py").exists():
+            assert target <= own, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(OVERLAY)))
+def test_a_module_is_one_concept(path: Path) -> None:
+    """A module is named for what it is, and stays below 500 lines."""
+    assert path.stem not in {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+def pairs() -> Iterator[tuple[type[Any], type[Any]]]:
+    for module in (client, run, *RESOURCES):
+        for name, kind in vars(module).items():
+            mirror = getattr(module, f"Async{name}", None)
+            if mirror is not None and inspect.isclass(kind) and kind.__module__ == module.__name__:
+                yield kind, mirror
+
+
+PAIRS = list(pairs())
+
+
+def public(kind: type[Any]) -> dict[str, Any]:
+    renamed = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+    members = {renamed.get(name, name): value for name, value in vars(kind).items()}
+    return {
+        name: getattr(value, "__func__", value)
+        for name, value in members.items()
+        if not name.startswith("_")
+    }
+
+
+def test_there_is_an_async_mirror_of_every_resource() -> None:
+    """The pairs below are all of them: both clients, the bound run, and every resource."""
+    assert len(PAIRS) == 2 + len(RESOURCES)
+
+
+@pytest.mark.parametrize(("sync", "awaited"), PAIRS, ids=lambda kind: kind.__name__)
+def test_sync_and_async_are_mirrors(sync: type[Any], awaited: type[Any]) -> None:
+    """The same names with the same parameters, defaults and results, awaited or not."""
+    assert list(public(sync)) == list(public(awaited))
+    for name, method in public(sync).items():
+        if not inspect.isfunction(method):
+            continue
+        mirror = public(awaited)[name]
+        ours, theirs = inspect.signature(method), inspect.signature(mirror)
+        expected = [p for p in ours.parameters.values() if p.name != "http_client"]
+        assert [p for p in theirs.parameters.values() if p.name != "http_client"] == expected, name
+        if name not in {"run", "local"}:
+            assert ours.return_annotation == theirs.return_annotation, name
+            assert inspect.iscoroutinefunction(mirror), name
+
+
+@pytest.mark.parametrize(("sync", "awaited"), PAIRS, ids=lambda kind: kind.__name__)
+def test_every_public_method_is_documented(sync: type[Any], awaited: type[Any]) -> None:
+    """A method says what it does; its mirror says "Like `X`, awaited."."""
+    for name, method in public(sync).items():
+        assert getattr(method, "__doc__", None) or not callable(method), name
+        mirror = public(awaited)[name]
+        if inspect.iscoroutinefunction(mirror):
+            assert mirror.__doc__ == f"Like `{sync.__name__}.{name}`, awaited."
+
+
+def test_the_package_exports_its_names_and_nothing_else() -> None:
+    """`__all__` is sorted, complete and real, and the module has no logic."""
+    assert sorted(evrun.__all__) == evrun.__all__
+    assert {*errors.__all__, *ids.__all__} - {"PlainStr"} <= set(evrun.__all__)
+    tree = ast.parse((OVERLAY / "__init__.py").read_text(encoding="utf-8"))
+    allowed = (ast.ImportFrom, ast.Assign, ast.Expr)
+    assert all(isinstance(node, allowed) for node in tree.body)
+    assert all(hasattr(evrun, name) for name in evrun.__all__)
+
+
+def test_the_version_is_said_once() -> None:
+    """The User-Agent and the packaging metadata agree."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == evrun.__version__
+
+
+def test_the_base_install_stays_light() -> None:
+    """Two dependencies, and no third without a decision."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(d.split(">")[0] for d in project["dependencies"]) == ["attrs", "httpx"]

@@ -1,0 +1,207 @@
+"""The overlay holds itself to the contract: ids, bodies, results, operations, addresses."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from _openapi.document import load
+from _openapi.walk import operations
+from evrun import _config, ids, results
+from evrun.ids import Id
+from evrun.resources import _bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = load(ROOT / "openapi" / "openapi.yaml")
+SCHEMAS: dict[str, Any] = CONTRACT["components"]["schemas"]
+TYPES = [kind for kind in vars(ids).values() if isinstance(kind, type) and issubclass(kind, Id)]
+PREFIXED = {prefix: kind for kind in TYPES for prefix in kind.prefixes}
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object below `node`."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from nodes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from nodes(value)
+
+
+def prefixes(site: Mapping[str, Any]) -> tuple[str, ...]:
+    return (site["x-id-prefix"], *site.get("x-id-prefix-also", ()))
+
+
+SITES = [node for node in nodes(CONTRACT) if isinstance(node.get("x-id-prefix"), str)]
+TOKEN = r"^\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$"
+
+
+def test_every_prefix_of_the_contract_has_a_type() -> None:
+    """No `x-id-prefix` is unknown to `evrun.ids`."""
+    assert {prefix for site in SITES for prefix in prefixes(site)} - set(PREFIXED) == set()
+
+
+def test_every_prefix_of_the_overlay_stands_in_the_contract() -> None:
+    """No id type exists that the contract does not use."""
+    assert set(PREFIXED) - {prefix for site in SITES for prefix in prefixes(site)} == set()
+
+
+def test_one_prefix_table() -> None:
+    """`parse_id` and the contract agree on which prefixes go together."""
+    for site in SITES:
+        kinds = {PREFIXED[prefix] for prefix in prefixes(site)}
+        # A tool's id may be a config's or a linked tool's; everywhere else it is one type.
+        assert len(kinds) == 1 or kinds == {ids.ConfigId, ids.LinkedToolId}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "data_1",
+            "evrun_1",
+            "ev_1",
+            "pr_a-b_c",
+            "sesh_" + "x" * 123,
+            "data_" + "x" * 124,
+            "data_",
+        ),
+        *("", "data_\n", "data_é", "data_a/b", "row.7", "..", ".", "...", "..a", "a b", "evv_%2e"),
+    ],
+)
+def test_the_overlay_accepts_exactly_what_the_pattern_accepts(value: str) -> None:
+    """An id that the overlay takes is one that the contract takes, and the other way round."""
+    for site in SITES:
+        kind = PREFIXED[prefixes(site)[0]]
+        if len({PREFIXED[prefix] for prefix in prefixes(site)}) > 1 or "?" in site["pattern"]:
+            continue
+        fits = re.fullmatch(site["pattern"], value) and len(value) <= site["maxLength"]
+        assert kind.accepts(value) == bool(fits)
+    fits = re.fullmatch(TOKEN, value) and len(value) <= ids.MAX_LENGTH
+    assert ids.DatapointId.accepts(value) == bool(fits)
+
+
+def test_every_id_is_anchored_and_bounded() -> None:
+    """Each site says pattern and length, so that any validator of any language holds them."""
+    assert SITES
+    for site in SITES:
+        assert site["pattern"].startswith("^")
+        assert site["pattern"].endswith("$")
+        assert site["maxLength"] == ids.MAX_LENGTH
+
+
+def test_both_spellings_of_a_run_stand_together_everywhere() -> None:
+    """`ev_` is an alias at every site that takes a run's id."""
+    runs = [prefixes(site) for site in SITES if {"evrun_", "ev_"} & set(prefixes(site))]
+    assert runs
+    assert all(run == ("evrun_", "ev_") for run in runs)
+
+
+def id_sites(schema: dict[str, Any], path: str = "", seen: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the dotted paths of ids inside a body."""
+    reference = schema.get("$ref", "").rsplit("/", 1)[-1]
+    if reference and reference not in seen:
+        yield from id_sites(SCHEMAS[reference], path, (*seen, reference))
+    if "x-id-prefix" in schema or schema.get("pattern") == TOKEN:
+        yield path
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        yield from id_sites(branch, path, seen)
+    if "items" in schema:
+        yield from id_sites(schema["items"], path, seen)
+    for name, prop in schema.get("properties", {}).items():
+        yield from id_sites(prop, f"{path}.{name}".lstrip("."), seen)
+
+
+@pytest.mark.parametrize(
+    ("schema", "table"),
+    [
+        ("LogRequest", _bodies.LOG),
+        ("ProjectModelConfigRequest", _bodies.PROJECT_CONFIG),
+        ("ModelConfigCompletionRequest", {}),
+        ("CreateDatapointRequest", {}),
+        ("ProviderApiKeys", {}),
+    ],
+)
+def test_every_id_inside_a_body_is_checked(schema: str, table: dict[str, type[Id]]) -> None:
+    """The tables of `_bodies` name each id of the request schema, and nothing else."""
+    assert set(table) == set(id_sites(SCHEMAS[schema]))
+
+
+RESULTS = {
+    results.CreatedLog: "CreateLogResponse",
+    results.Page: "PaginatedData_LogResponse_",
+    results.Dataset: "DatasetResponse",
+    results.Datapoint: "DatapointResponse",
+    results.Evaluator: "EvaluatorResponse",
+    results.EvaluatorAggregate: "ModelConfigEvaluatorAggregateResponse",
+    results.ProjectConfig: "ProjectConfigResponse",
+    results.Project: "ProjectResponse",
+    results.Evaluatee: "EvaluateeResponse",
+    results.EvaluationRun: "EvaluationResponse",
+    results.Log: "LogResponse",
+    results.EvaluationResult: "EvaluationResultResponse",
+    results.EvaluatedDatapoint: "EvaluationDatapointSnapshotResponse",
+    results.CreatedSession: "CreateSessionResponse",
+    results.SessionProject: "SessionProjectResponse",
+    results.Session: "SessionResponse",
+}
+
+
+def test_every_result_is_held_against_the_contract() -> None:
+    """The table above is complete."""
+    assert set(RESULTS) == {kind for kind in vars(results).values() if attrs.has(kind)}
+
+
+@pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())
+def test_a_result_has_the_fields_of_its_schema(kind: type[Any], schema: str) -> None:
+    """No field of a response is lost on the way, and none is made up."""
+    assert set(attrs.fields_dict(kind)) == set(SCHEMAS[schema]["properties"])
+
+
+@pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())
+def test_a_result_allows_none_where_the_schema_does(kind: type[Any], schema: str) -> None:
+    """An optional field may be None, a required one never is."""
+    required = set(SCHEMAS[schema]["required"])
+    hints = attrs.fields_dict(attrs.resolve_types(kind))
+    for name, attribute in hints.items():
+        if attribute.type is not Any:
+            assert ("None" in str(attribute.type)) == (name not in required), name
+
+
+def test_every_operation_is_reached_by_a_resource() -> None:
+    """Each operation of the contract is called by a resource of its tag."""
+    called = set()
+    package = importlib.import_module("evrun.resources")
+    for module in pkgutil.iter_modules(package.__path__, "evrun.resources."):
+        source = vars(importlib.import_module(module.name))
+        called |= {v.__name__.rsplit(".", 1)[-1] for v in source.values() if _is_endpoint(v)}
+    wanted = {_snake(operation["operationId"]) for _, _, operation in operations(CONTRACT)}
+    assert called == wanted
+
+
+def _is_endpoint(value: object) -> bool:
+    return getattr(value, "__name__", "").startswith("evrun_api.api.")
+
+
+def _snake(operation_id: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation_id).lower()
+
+
+def test_the_default_address_is_the_contracts_server() -> None:
+    """The client and the contract name the same server."""
+    assert CONTRACT["servers"][0]["url"] == _config.DEFAULT_BASE_URL
+
+
+def test_everything_in_the_contract_is_described() -> None:
+    """No node waits for a description."""
+    assert [node for node in nodes(CONTRACT) if "x-undescribed" in node] == []

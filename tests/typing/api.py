@@ -1,0 +1,70 @@
+"""Type-checked, not run: what a checker lets pass and what it reports.
+
+Each line marked `# error` must be reported by mypy and by pyright, and no other line may be.
+"""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from evrun import AsyncEvrun, EvaluationRunId, Evrun, LogId, ProjectId, SessionId, parse_id
+from evrun.ids import Id
+from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationRun, Page
+
+
+def texts(client: Evrun, run_id: str) -> None:
+    """Plain strings pass: they are checked when they arrive."""
+    client.evaluations.log("evrun_1", datapoint_id="1", log={"output": "Paris"})
+    client.evaluations.log(run_id, datapoint_id=run_id, log={}, evaluatee_id=None)
+    client.run(run_id).log("1", log={})
+
+
+def results(client: Evrun) -> None:
+    """Results have exact types."""
+    logged = client.evaluations.log("evrun_1", datapoint_id="1", log={})
+    assert_type(logged, CreatedLog)
+    assert_type(logged.id, LogId)
+    assert_type(logged.project_id, ProjectId)
+    assert_type(logged.session_id, SessionId | None)
+    page = client.evaluations.list_datapoints("evrun_1")
+    assert_type(page, Page[EvaluatedDatapoint])
+    assert_type(page.records, tuple[EvaluatedDatapoint, ...])
+    assert_type(client.evaluations.get("evrun_1").id, EvaluationRunId)
+    assert_type(parse_id("evrun_1"), Id)
+
+
+async def awaited(client: AsyncEvrun) -> None:
+    """The async client has the same types."""
+    assert_type(await client.evaluations.log("evrun_1", datapoint_id="1", log={}), CreatedLog)
+    assert_type(await client.run("evrun_1").start(), EvaluationRun)
+
+
+def swaps(client: Evrun, logged: CreatedLog, run: EvaluationRun) -> None:
+    """A typed id of another resource is reported, in every place that takes an id."""
+    client.evaluations.log(run.id, datapoint_id="1", log={})
+    client.evaluations.log(logged.id, datapoint_id="1", log={})  # error
+    client.evaluations.log("evrun_1", datapoint_id=run.id, log={})  # error
+    client.evaluations.result(run.id, log_id=run.id, evaluator_id="evfn_1", result=True)  # error
+    client.run(logged.project_id)  # error
+    client.projects.get(logged.project_id)
+    client.projects.get(logged.id)  # error
+    client.logs.get(run.id)  # error
+
+
+def takes_a_log(log_id: LogId) -> None:
+    """A function of a user's own that takes one kind of id."""
+
+
+def own_functions(run: EvaluationRun, logged: CreatedLog) -> None:
+    """Ids guard the user's own functions too."""
+    takes_a_log(logged.id)
+    takes_a_log(run.id)  # error
+    takes_a_log("data_1")  # error
+
+
+def mistakes(client: Evrun) -> None:
+    """None, numbers and positional extras are reported."""
+    client.evaluations.log(None, datapoint_id="1", log={})  # error
+    client.evaluations.log(7, datapoint_id="1", log={})  # error
+    client.evaluations.log("evrun_1", "1", {})  # error
+    client.evaluations.update_status("evrun_1", status="done")  # error
