@@ -46,4 +46,4 @@ def dump(document: dict[str, Any]) -> str:
     yaml.dump(document, stream)
     # The emitter leaves a space at the end of some folded lines. It means nothing: block scalars,
     # in which it would, are never written.
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().strip().split("\n"))

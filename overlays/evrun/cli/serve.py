@@ -1,0 +1,70 @@
+"""`evrun serve`: the server on a port."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+from evrun.cli.database import database_option, opened
+from evrun.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from evrun.server.database import Database
+
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+@click.command
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 0 takes a free one.",
+)
+@database_option
+def serve(host: str, port: int, database: str) -> None:
+    """Serve the v4 Evaluations API over HTTP.
+
+    Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
+    unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
+    """
+    with opened(database) as store, _listen(host, port) as listener:
+        import uvicorn  # noqa: PLC0415 - an optional extra
+
+        from evrun.server.app import create_app  # noqa: PLC0415
+
+        _announce(store, database, host, listener.getsockname()[1])
+        config = uvicorn.Config(create_app(store), server_header=False)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # `create_server` adds the address in brackets, which stands in front already.
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise ConfigurationError(
+            f"Cannot listen on {host}, port {port}: {reason}. "
+            "Choose another with --port, or let --port 0 take a free one."
+        ) from error
+
+
+def _announce(store: Database, database: str, host: str, port: int) -> None:
+    from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
+
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"evrun serves {database}. Clients find it with", err=True)
+    click.echo(f"  export EVRUN_BASE_URL=http://{address}:{port}/v4", err=True)
+    if not any(key.revoked_at is None for key in list_keys(store)):
+        click.echo(
+            f"It has no key yet; make one with `evrun keys create NAME --database {database}`.",
+            err=True,
+        )
+    if not host.startswith(_LOOPBACK):
+        click.echo("Other machines can reach it, and keys travel in plain HTTP.", err=True)

@@ -1,0 +1,68 @@
+"""Run `evrun` as a user does: the installed command, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = Path(sys.executable).with_name("evrun")
+_ADDRESS = re.compile(r"EVRUN_BASE_URL=(http://\S+)")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment without settings of the machine, wide enough for whole lines."""
+    hidden = ("EVRUN_", "HUMANLOOP_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    return {**own, "COLUMNS": "120", "NO_COLOR": "1", **more}
+
+
+def evrun(
+    *arguments: str | Path, cwd: Path, check: bool = True, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in `cwd` and return what it printed."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=60,
+    )
+
+
+@contextmanager
+def serving(cwd: Path, *arguments: str) -> Iterator[str]:
+    """Run `evrun serve` on a free port; yield the base URL, and stop the server in the end."""
+    with subprocess.Popen(
+        [COMMAND, "serve", "--port", "0", *arguments],
+        cwd=cwd,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                if found := _ADDRESS.search(line):
+                    yield found.group(1)
+                    break
+            else:
+                raise AssertionError(f"the server ended with {process.wait()}")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+
+
+def new_key(cwd: Path, name: str = "tests") -> str:
+    """Create a key and return it: it stands alone on its line."""
+    return evrun("keys", "create", name, cwd=cwd).stdout.removesuffix("\n")

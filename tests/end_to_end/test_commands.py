@@ -1,0 +1,143 @@
+"""The command line: help, keys, and failures that end with one line and a status."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from commands import environment, evrun, new_key
+
+from evrun import __version__
+from evrun.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [(), *commands(app)], ids=" ".join)
+def test_every_command_has_help(path: tuple[str, ...], tmp_path: Path) -> None:
+    """`--help` says what a command is for, and explains each of its options."""
+    output = evrun(*path, "--help", cwd=tmp_path).stdout
+    assert output.startswith(f"Usage: {' '.join(('evrun', *path))}")
+    assert len(output.splitlines()) > 3
+
+
+def test_the_version(tmp_path: Path) -> None:
+    """`evrun --version` prints the version."""
+    assert evrun("--version", cwd=tmp_path).stdout == f"evrun, version {__version__}\n"
+
+
+def test_wrong_usage_ends_with_2(tmp_path: Path) -> None:
+    """An unknown command is wrong usage."""
+    result = evrun("nonsense", cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert "No such command 'nonsense'" in result.stderr
+
+
+def test_a_key_is_printed_once_alone_on_its_line(tmp_path: Path) -> None:
+    """`KEY=$(evrun keys create NAME)` works, and only a hash is stored."""
+    result = evrun("keys", "create", "ci", cwd=tmp_path)
+    key = result.stdout.removesuffix("\n")
+    assert key.startswith("evk_")
+    assert len(key) >= 36
+    assert "\n" not in key
+    assert "It is shown this once" in result.stderr
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert key.encode() not in stored
+    assert key not in evrun("keys", "list", cwd=tmp_path).stdout
+
+
+def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
+    """A revoked key is listed as such; revoking nothing is an error."""
+    new_key(tmp_path, "laptop")
+    new_key(tmp_path, "ci")
+    listed = evrun("keys", "list", cwd=tmp_path).stdout
+    assert "laptop" in listed
+    assert "ci" in listed
+    evrun("keys", "revoke", "ci", cwd=tmp_path)
+    (line,) = (
+        line for line in evrun("keys", "list", cwd=tmp_path).stdout.splitlines() if "ci" in line
+    )
+    assert line.count(" UTC") == 2
+    result = evrun("keys", "revoke", "nobody", cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert "nobody" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "nonsense"),
+        ("mysql://h/x", "mysql"),
+        ("sqlite:///missing/folder/x.db", "missing/folder"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path, url: str, said: str) -> None:
+    """A wrong URL or an unusable place is named; no traceback."""
+    result = evrun("keys", "list", "--database", url, cwd=tmp_path, check=False)
+    assert result.returncode in {2, 3}
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    """A file of another kind is refused and left as it was."""
+    (tmp_path / "evrun.db").write_text("my only copy of something else")
+    result = evrun("keys", "list", cwd=tmp_path, check=False)
+    assert result.returncode == 3
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "evrun.db").read_text() == "my only copy of something else"
+
+
+def test_a_database_of_a_newer_evrun_is_refused(tmp_path: Path) -> None:
+    """A database that this version does not understand is refused with a sentence."""
+    new_key(tmp_path)
+    with sqlite3.connect(tmp_path / "evrun.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    result = evrun("keys", "list", cwd=tmp_path, check=False)
+    assert result.returncode == 3
+    assert "newer" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("click", ["--help"], "evrun[cli]"),
+        ("rich", ["--help"], "evrun[cli]"),
+        ("starlette", ["demo"], "evrun[server]"),
+        ("sqlalchemy", ["serve"], "evrun[server]"),
+        ("pydantic", ["keys", "list"], "evrun[server]"),
+    ],
+)
+def test_a_missing_extra_says_what_to_install(
+    tmp_path: Path, missing: str, arguments: list[str], extra: str
+) -> None:
+    """Without an extra the command names it, and there is no traceback."""
+    code = f"import sys; sys.modules[{missing!r}] = None; from evrun.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 3
+    assert f"pip install '{extra}'" in result.stderr
+    assert "Traceback" not in result.stderr
