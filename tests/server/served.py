@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -59,7 +60,9 @@ def _model(operation_id: str, status: int) -> TypeAdapter[Any]:
     kind = schema["items"] if schema.get("type") == "array" else schema
     name = kind["$ref"].rsplit("/", 1)[1].replace("PaginatedData_", "PaginatedData").rstrip("_")
     model: Any = getattr(evrun_models, name)
-    return TypeAdapter(list[model]) if schema.get("type") == "array" else TypeAdapter(model)
+    # An alias made at run time: a checker takes `list[model]` for a type.
+    several: Any = GenericAlias(list, model)
+    return TypeAdapter(several if schema.get("type") == "array" else model)
 
 
 def conforms(response: httpx.Response, operation_id: str) -> None:
