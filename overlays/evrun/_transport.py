@@ -8,6 +8,7 @@ and drops them in silence when the outer client is given a transport.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -27,6 +28,7 @@ class Transport(httpx.BaseTransport):
         self._make = make
         self._owned = owned
         self._inner: httpx.Client | None = None
+        self._building = Lock()  # several threads may send the first request
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return a read response with a status of 2xx, or raise an `EvrunError`."""
@@ -40,8 +42,9 @@ class Transport(httpx.BaseTransport):
                 return cast("httpx.Response", done.value)
 
     def _attempt(self, request: httpx.Request) -> httpx.Response | httpx.HTTPError:
-        if self._inner is None:
-            self._inner = self._make()
+        with self._building:
+            if self._inner is None:
+                self._inner = self._make()
         try:
             return self._inner.send(request, follow_redirects=False)
         except httpx.HTTPError as error:

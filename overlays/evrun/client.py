@@ -95,6 +95,7 @@ class Evrun(_Base):
         self.generated = self._generated(
             Transport(lambda: http_client or httpx.Client(), owned=http_client is None)
         )
+        self.generated.get_httpx_client()  # now, because several threads may want it first
         """The generated client over our transport, for `from evrun_api.api.… import …`."""
 
     @classmethod

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,6 +12,7 @@ import pytest
 from fake_api import BASE_URL, KEY, FakeApi
 
 from evrun import AsyncEvrun, Evrun, errors
+from evrun._transport import Transport
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get
 from evrun_api.models import CreateEvaluationLogRequest, CreateLogResponse, LogRequest
@@ -343,6 +346,29 @@ def test_a_client_of_the_users_own_stays_open() -> None:
     with Evrun(api_key=KEY, base_url=BASE_URL, http_client=http_client):
         pass
     assert not http_client.is_closed
+
+
+def test_threads_that_begin_together_share_one_connection_pool() -> None:
+    """The first requests of several threads make one inner client, and not one each."""
+    made: list[httpx.Client] = []
+    api = FakeApi(200, {"detail": "x"})
+    barrier = Barrier(8)
+
+    def make() -> httpx.Client:
+        made.append(api.http_client())
+        return made[-1]
+
+    transport = Transport(make, owned=True)
+
+    def send(_: int) -> int:
+        barrier.wait()
+        return transport.handle_request(httpx.Request("GET", BASE_URL)).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(send, range(8))) == {200}
+    assert len(made) == 1
+    transport.close()
+    assert made[0].is_closed
 
 
 def test_no_key_shows_in_a_repr() -> None:

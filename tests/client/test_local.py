@@ -97,6 +97,7 @@ def test_time_limits_hold(tmp_path: Path) -> None:
         client.projects.list()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_works(tmp_path: Path) -> None:
     """A child made by fork uses the same client over the same file, and so does its parent."""
     with Evrun.local(tmp_path / "evals.db") as client:

@@ -214,7 +214,6 @@ def test_many_threads_and_tasks_write_at_once(server: EmbeddedServer, api: Api) 
     assert api.ok("Projects_list")["total"] == 200
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_a_server_of_its_own(server: EmbeddedServer, api: Api) -> None:
     """Parent and child go on, over the same file and with the same client object."""
