@@ -43,7 +43,9 @@ def test_opening_a_current_database_imports_no_alembic(
     file: Path, environment: dict[str, str]
 ) -> None:
     """Alembic is for databases that are not current."""
-    Database(f"sqlite:///{file}").open()
+    database = Database(f"sqlite:///{file}")
+    database.open()
+    database.close()
     code = (
         "import sys; from evrun.server import Database; "
         f"d = Database('sqlite:///{file}'); d.open(); d.close(); "
