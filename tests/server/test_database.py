@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,19 +11,21 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from served import Api
 from sqlalchemy import text
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key
 from evrun.server.app import create_app
 from evrun.server.database import Database
+from evrun.server.embedded import EmbeddedServer
 from evrun.server.hosting import Host
 from evrun.server.migrations import FOLDER, REVISIONS
 from evrun.server.schema import METADATA
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from served import Run
 
-    from served import Api, Run
+SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def test_the_migrations_make_the_schema(database: Database) -> None:
@@ -37,6 +40,41 @@ def test_the_list_of_revisions_is_complete() -> None:
     """REVISIONS names what lies in versions/, oldest first."""
     scripts = ScriptDirectory(str(FOLDER)).walk_revisions()
     assert [each.revision for each in scripts][::-1] == list(REVISIONS)
+
+
+def test_every_schema_that_landed_is_kept_for_the_upgrade_tests() -> None:
+    """`schemas/` has a filled database of each revision but the newest, as SQL."""
+    assert sorted(each.stem for each in SCHEMAS.iterdir()) == sorted(REVISIONS[:-1])
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_an_old_database_is_upgraded_with_all_that_it_holds(file: Path, revision: str) -> None:
+    """It gets the newest schema, and everything in it is read, searched and added to as before."""
+    connection = sqlite3.connect(file)
+    connection.executescript((SCHEMAS / f"{revision}.sql").read_text())
+    connection.close()
+    server = EmbeddedServer(file)
+    api = Api(server.transport(), server.key)
+    (project,) = api.ok("Projects_list")["records"]
+    (run,) = api.ok("Evaluations_list", project_id=project["id"])["records"]
+    assert run["evaluator_aggregates"][0]["aggregate_value"] == 1.0
+    unsaved, saved = api.ok("Logs_list", project_id=project["id"])["records"]
+    assert (saved["output"], saved["save"], unsaved["output"]) == ("Paris", True, None)
+    assert len(saved["feedback"]) == 3
+    for query, expected in (
+        ({"feedback-rating_filter": "good"}, [saved]),  # the newest, although sent first
+        ({"feedback-rating_filter": "bad"}, [unsaved]),
+        ({"feedback-issue_filter": "wrong"}, [saved]),
+    ):
+        assert api.ok("Logs_list", project_id=project["id"], **query)["records"] == expected
+    body = {"datapoint_id": saved["source_datapoint_id"], "log": {"output": "new"}}
+    assert api.ok("Evaluations_log", body, evaluation_id=run["id"])["id"] > saved["id"]
+    api.http.close()
+    server.close()
+    database = Database(f"sqlite:///{file}")
+    context = database.read(lambda c: compare_metadata(MigrationContext.configure(c), METADATA))
+    database.close()
+    assert context == []
 
 
 def test_opening_a_current_database_imports_no_alembic(

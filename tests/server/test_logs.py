@@ -208,7 +208,62 @@ def test_logs_are_searched_filtered_and_sorted(
     assert [each["id"] for each in answer["records"]] == [ids[index] for index in found]
 
 
-def test_logs_are_not_sorted_by_what_is_not_kept(run: Run) -> None:
-    """Sorting by a feedback column is refused in words, not ignored."""
-    refusal = run.api.refused("Logs_list", project_id=run.project_id, sort="feedback-x.asc")
-    assert refusal == (["query", "sort"], "not_supported")
+@pytest.fixture
+def rated(run: Run) -> dict[str, str]:
+    """Return the ids of logs with feedback, by name."""
+    early, late = "2024-05-01T00:00:00", "2024-05-01T23:00:00+00:00"
+    given: dict[str, Any] = {
+        "good": {"type": "rating", "value": "good"},
+        "bad": [
+            {"type": "rating", "value": "bad", "created_at": late},
+            {"type": "rating", "value": "good", "created_at": early},
+        ],
+        "slow": [{"type": "a kind of mine", "value": ["slow", "wrong"]}],
+        "mute": [],
+    }
+    return {name: run.log(feedback=feedback)["id"] for name, feedback in given.items()}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"feedback-rating_filter": "good"}, ["good"]),
+        ({"feedback-rating_filter": ["good", "bad"]}, ["bad", "good"]),
+        ({"feedback-a kind of mine_filter": "wrong"}, ["slow"]),
+        ({"feedback-rating_filter": "good", "feedback-a kind of mine_filter": "slow"}, []),
+        ({"feedback-nothing_filter": "good"}, []),
+        ({"sort": "feedback-rating.asc"}, ["bad", "good", "mute", "slow"]),
+        ({"sort": "feedback-rating.desc"}, ["good", "bad", "mute", "slow"]),
+    ],
+)
+def test_logs_are_filtered_and_sorted_by_feedback(
+    run: Run, rated: dict[str, str], query: dict[str, Any], found: list[str]
+) -> None:
+    """The newest feedback of a kind counts, by the caller's time; logs without any come last."""
+    answer = run.api.ok("Logs_list", project_id=run.project_id, **query)
+    assert [each["id"] for each in answer["records"]] == [rated[name] for name in found]
+
+
+@pytest.mark.parametrize(
+    ("return_type", "wanted", "found"),
+    [
+        ("boolean", "true", [0]),
+        ("boolean", "False", [1]),
+        ("boolean", ["true", "false"], [1, 0]),
+        ("boolean", "maybe", []),
+        ("number", "0.5", [1]),
+        ("number", ["1", "0.5"], [1, 0]),
+    ],
+)
+def test_logs_are_filtered_by_verdict(
+    api: Api, return_type: str, wanted: Any, found: list[int]
+) -> None:
+    """`evaluator-{id}_filter` takes verdicts as text; what is no verdict matches no log."""
+    run = make_run(api, return_type=return_type)
+    values = (True, False) if return_type == "boolean" else (1, 0.5)
+    ids = [run.log(row)["id"] for row in range(3)]
+    for log_id, value in zip(ids, values, strict=False):
+        run.result(log_id, value)
+    query = {f"evaluator-{run.evaluator_id}_filter": wanted}
+    answer = run.api.ok("Logs_list", project_id=run.project_id, **query)
+    assert [each["id"] for each in answer["records"]] == [ids[row] for row in found]

@@ -53,13 +53,19 @@ def _too_large(limit: int) -> TooLarge:
 
 
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
-    """Return the path and query parameters. Raises `Invalid`."""
+    """Return the path and query parameters. Raises `Invalid`.
+
+    What the contract does not declare is ignored, unless the model takes extras: those are lists.
+    """
     lists = _list_fields(model)
     values: dict[str, Any] = {
         name: query.getlist(name) if name in lists else query[name]
         for name in model.model_fields
         if name in query
     }
+    if model.model_config.get("extra") == "allow":
+        undeclared = query.keys() - model.model_fields.keys()
+        values.update({name: query.getlist(name) for name in undeclared})
     values.update(path)
     try:
         return model.model_validate(values)

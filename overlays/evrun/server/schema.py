@@ -284,6 +284,16 @@ logs = Table(
     Index(None, "organisation_id", "reference_id"),
 )
 
+# The newest feedback of each kind on a log, one row for each of its labels.
+log_feedback = Table(
+    "log_feedback",
+    METADATA,
+    _to("logs"),
+    Column("type", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Index(None, "log_id"),
+)
+
 results = Table(
     "results",
     METADATA,

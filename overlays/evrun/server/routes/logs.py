@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict
 
 from evrun.server.operations import Routes
 from evrun.server.requests import sent
@@ -21,8 +24,23 @@ if TYPE_CHECKING:
 routes = Routes()
 
 
-@routes.read("Logs_list", "/logs", LogsListParameters)
-def list_logs(scope: Scope, given: LogsListParameters) -> Json:
+class LogsQuery(LogsListParameters):
+    """The declared parameters, and those whose names carry a name, which OpenAPI cannot declare."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def named(self, pattern: re.Pattern[str]) -> dict[str, list[str]]:
+        """Return the values of the parameters of this form, by the name that they carry."""
+        extra = self.model_extra or {}
+        return {match[1]: extra[key] for key in extra if (match := pattern.fullmatch(key))}
+
+
+_FEEDBACK = re.compile(r"feedback-(.+)_filter")
+_EVALUATOR = re.compile(r"evaluator-(evfn_[A-Za-z0-9_-]+)_filter")
+
+
+@routes.read("Logs_list", "/logs", LogsQuery)
+def list_logs(scope: Scope, given: LogsQuery) -> Json:
     """Return a page of a project's logs."""
     return log_pages.list_page(
         scope,
@@ -35,6 +53,8 @@ def list_logs(scope: Scope, given: LogsListParameters) -> Json:
             end=given.end_date,
             sources=given.source_filter or (),
             models=given.model_filter or (),
+            feedback=given.named(_FEEDBACK),
+            verdicts=given.named(_EVALUATOR),
         ),
         sort=given.sort or (),
         page=given.page,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-from sqlalchemy import String, cast, false, or_, select
+from attrs import field, frozen
+from sqlalchemy import String, cast, exists, false, or_, select
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import logs, model_configs, projects
+from evrun.server.schema import logs, model_configs, projects, results
+from evrun.server.store import feedback
 from evrun.server.store.logs import present
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import ColumnElement
@@ -37,6 +37,10 @@ class Filters:
     """Made before this time."""
     sources: Sequence[str] = ()
     models: Sequence[str] = ()
+    feedback: Mapping[str, Sequence[str]] = field(factory=dict)
+    """Labels of the newest feedback, by its kind."""
+    verdicts: Mapping[str, Sequence[str]] = field(factory=dict)
+    """Verdicts as text (`true`, `0.5`), by evaluator id."""
 
 
 def list_page(
@@ -48,7 +52,11 @@ def list_page(
         select(logs)
         .join(model_configs, model_configs.c.id == logs.c.config_id)
         .where(logs.c.project_id == project_id, *_conditions(filters))
-        .order_by(*map(_sort_key, sort), logs.c.created_at.desc(), logs.c.id.desc())
+        .order_by(
+            *(key for each in sort for key in _sort_keys(each)),
+            logs.c.created_at.desc(),
+            logs.c.id.desc(),
+        )
     )
     return scope.page(query, lambda rows: present(scope, rows), page=page, size=size)
 
@@ -72,7 +80,29 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(logs.c.source.in_(filters.sources))
     if filters.models:
         conditions.append(model_configs.c.model.in_(filters.models))
+    conditions += [feedback.carries(kind, labels) for kind, labels in filters.feedback.items()]
+    conditions += [_judged(each, values) for each, values in filters.verdicts.items()]
     return conditions
+
+
+def _judged(evaluator_id: str, values: Sequence[str]) -> ColumnElement[bool]:
+    scores = [score for score in map(_score, values) if score is not None]
+    return exists().where(
+        results.c.log_id == logs.c.id,
+        results.c.evaluator_id == evaluator_id,
+        results.c.score.in_(scores),
+    )
+
+
+def _score(text: str) -> float | None:
+    """Return the number that a verdict counts as; what is no verdict matches none."""
+    truth = {"true": 1.0, "false": 0.0}.get(text.lower())
+    if truth is not None:
+        return truth
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _text(field: str) -> ColumnElement[str]:
@@ -85,17 +115,15 @@ def _instant(value: date | datetime) -> datetime:
     return datetime.combine(value, time.min, tzinfo=UTC)
 
 
-def _sort_key(sort: str) -> ColumnElement[Any]:
+def _sort_keys(sort: str) -> list[ColumnElement[Any]]:
     column, _, order = sort.rpartition(".")
-    keys: dict[str, ColumnElement[Any]] = {
-        "source": logs.c.source,
-        "model": model_configs.c.model,
-        "timestamp": logs.c.created_at,
-    }
-    if column not in keys:
-        raise Rule(
-            ("query", "sort"),
-            f"This server sorts by {', '.join(keys)}; not by {column!r}.",
-            type="not_supported",
-        )
-    return keys[column].desc() if order == "desc" else keys[column].asc()
+    if column.startswith("feedback-"):
+        key = feedback.sort_value(column.removeprefix("feedback-"))
+    else:
+        key = {
+            "source": logs.c.source,
+            "model": model_configs.c.model,
+            "timestamp": logs.c.created_at,
+        }[column]
+    # Logs without a value come last either way, in every database.
+    return [key.is_(None), key.desc() if order == "desc" else key.asc()]

@@ -16,7 +16,7 @@ from evrun.server.schema import (
     model_configs,
     projects,
 )
-from evrun.server.store import configs, results, sessions
+from evrun.server.store import configs, feedback, results, sessions
 from evrun.server.store.configs import config_response
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import Json, Scope, now
@@ -72,6 +72,7 @@ def record(
     )
     log_id = new_id("data_")
     at = now()
+    body = _kept(log_id, {**log, "parent_reference_id": parent_reference}, at)
     scope.connection.execute(
         update(logs)
         .where(
@@ -96,11 +97,12 @@ def record(
             parent_id=parent_id,
             reference_id=log.get("reference_id"),
             source=log.get("source"),
-            body=_kept(log_id, {**log, "parent_reference_id": parent_reference}, at),
+            body=body,
             created_at=_instant(log["created_at"]) if "created_at" in log else at,
             updated_at=at,
         )
     )
+    feedback.index(scope, log_id, body.get("feedback", ()))
     return {"id": log_id, "project_id": run["project_id"], "session_id": session_id}
 
 

@@ -1,0 +1,62 @@
+"""The newest feedback of each kind on a log, in rows: logs are filtered and sorted by it.
+
+The log itself keeps all of its feedback, as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exists, func, insert, select
+
+from evrun.server.schema import log_feedback, logs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from evrun.server.store.scope import Json, Scope
+
+
+def index(scope: Scope, log_id: str, feedback: Sequence[Json]) -> None:
+    """Make the newest feedback of each kind findable. Of two at the same time the later counts."""
+    newest = {each["type"]: each["value"] for each in sorted(feedback, key=_given_at)}
+    rows = [
+        {"log_id": log_id, "type": kind, "label": label}
+        for kind, value in newest.items()
+        for label in _labels(value)
+    ]
+    if rows:
+        scope.connection.execute(insert(log_feedback), rows)
+
+
+def carries(kind: str, labels: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a log's newest feedback of this kind is or holds one of `labels`."""
+    return exists().where(
+        log_feedback.c.log_id == logs.c.id,
+        log_feedback.c.type == kind,
+        log_feedback.c.label.in_(labels),
+    )
+
+
+def sort_value(kind: str) -> ColumnElement[Any]:
+    """Return what a log sorts by under this kind: its first label, null without feedback."""
+    return (
+        select(func.min(log_feedback.c.label))
+        .where(log_feedback.c.log_id == logs.c.id, log_feedback.c.type == kind)
+        .correlate(logs)
+        .scalar_subquery()
+    )
+
+
+def _given_at(feedback: Json) -> datetime:
+    at = datetime.fromisoformat(feedback["created_at"])
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _labels(value: Any) -> set[str]:
+    several = value if isinstance(value, list) else [value]
+    return {each if isinstance(each, str) else json.dumps(each) for each in several}
