@@ -49,6 +49,7 @@ from evrun.ids import (
     parse_id,
 )
 from evrun.run import AsyncRun, Run
+from evrun.sorting import EvaluatorSort, FeedbackSort
 
 __all__ = [
     "AsyncEvrun",
@@ -69,10 +70,12 @@ __all__ = [
     "EvaluateeId",
     "EvaluationRunId",
     "EvaluatorId",
+    "EvaluatorSort",
     "EvaluatorVersionId",
     "Evrun",
     "EvrunError",
     "FeedbackId",
+    "FeedbackSort",
     "FieldError",
     "Id",
     "InvalidIdError",

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 RECEIVED: ContextVar[httpx.Response | None] = ContextVar("evrun_received", default=None)
 """The success that the current call got, for the error that its parser may raise."""
 
+Query = tuple[tuple[str, str], ...]
+
+EXTRA_QUERY: ContextVar[Query] = ContextVar("evrun_extra_query", default=())
+"""Query parameters of the current call that OpenAPI cannot declare: generated code leaves them out.
+"""
+
 _BODY_LIMIT = 64 * 1024  # bytes of an answer that an error carries
 _REQUEST_ID = "X-Request-ID"
 _KNOWN_STATUSES = frozenset(map(int, HTTPStatus))  # generated code fails on any other
@@ -50,6 +56,9 @@ _BY_STATUS: dict[int, tuple[type[errors.StatusError], str]] = {
 
 def exchange(request: httpx.Request) -> Exchange:
     """Send `request` once. Raises `TransportError` or `ResponseError`."""
+    if extra := EXTRA_QUERY.get():
+        params = [*request.url.params.multi_items(), *extra]
+        request.url = request.url.copy_with(params=params)
     # Retries belong here: a loop around the yield, with the decision taken by a pure policy.
     outcome = yield request
     if isinstance(outcome, httpx.HTTPError):

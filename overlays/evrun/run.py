@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evrun.ids import EvaluationRunId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from evrun.ids import DatapointId, EvaluateeId, EvaluatorId, EvaluatorVersionId, LogId, PlainStr
     from evrun.resources.evaluations import AsyncEvaluations, Evaluations
@@ -77,6 +77,17 @@ class Run:
         """Like `Evaluations.list_datapoints`, for this run."""
         return self._evaluations.list_datapoints(
             self.id, page=page, size=size, evaluatee_id=evaluatee_id
+        )
+
+    def iter_datapoints(
+        self,
+        *,
+        page_size: int = 100,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> Iterator[EvaluatedDatapoint]:
+        """Like `Evaluations.iter_datapoints`, for this run."""
+        return self._evaluations.iter_datapoints(
+            self.id, page_size=page_size, evaluatee_id=evaluatee_id
         )
 
     def add_evaluators(
@@ -167,6 +178,17 @@ class AsyncRun:
         """Like `Run.datapoints`, awaited."""
         return await self._evaluations.list_datapoints(
             self.id, page=page, size=size, evaluatee_id=evaluatee_id
+        )
+
+    def iter_datapoints(
+        self,
+        *,
+        page_size: int = 100,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> AsyncIterator[EvaluatedDatapoint]:
+        """Like `Run.iter_datapoints`, to iterate over with `async for`."""
+        return self._evaluations.iter_datapoints(
+            self.id, page_size=page_size, evaluatee_id=evaluatee_id
         )
 
     async def add_evaluators(

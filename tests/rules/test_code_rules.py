@@ -35,7 +35,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 LAYERS = (
     ("errors", "_version"),
     ("ids",),
-    ("results", "_config"),
+    ("results", "_config", "sorting"),
     ("_exchange",),
     ("_transport",),
     ("resources",),
@@ -132,7 +132,9 @@ def test_sync_and_async_are_mirrors(sync: type[Any], awaited: type[Any]) -> None
         ours, theirs = inspect.signature(method), inspect.signature(mirror)
         expected = [p for p in ours.parameters.values() if p.name != "http_client"]
         assert [p for p in theirs.parameters.values() if p.name != "http_client"] == expected, name
-        if name not in {"run", "local"}:
+        if name.startswith("iter_"):
+            assert theirs.return_annotation == f"Async{ours.return_annotation}", name
+        elif name not in {"run", "local"}:
             assert ours.return_annotation == theirs.return_annotation, name
             assert inspect.iscoroutinefunction(mirror), name
 
@@ -145,6 +147,10 @@ def test_every_public_method_is_documented(sync: type[Any], awaited: type[Any]) 
         mirror = public(awaited)[name]
         if inspect.iscoroutinefunction(mirror):
             assert mirror.__doc__ == f"Like `{sync.__name__}.{name}`, awaited."
+        elif name.startswith("iter_"):
+            assert mirror.__doc__ == (
+                f"Like `{sync.__name__}.{name}`, to iterate over with `async for`."
+            )
 
 
 def test_the_package_exports_its_names_and_nothing_else() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from evrun.errors import InvalidRequestError
@@ -19,9 +20,68 @@ def given(value: T | None) -> T | Unset:
     return UNSET if value is None else value
 
 
-def given_list(values: Iterable[T] | None, parameter: str) -> list[T] | Unset:
-    """Return `values` as a list; None is left out of the request."""
-    return UNSET if values is None else _listed(values, parameter)
+def given_filter(values: Iterable[T] | None, parameter: str) -> list[T] | Unset:
+    """Return the values that a filter lets pass; None is left out of the request."""
+    return UNSET if values is None else filter_values(values, parameter)
+
+
+def given_id_filter(
+    id_type: type[Id], values: Iterable[object] | None, parameter: str
+) -> list[str] | Unset:
+    """Like `given_filter`, for ids. Raises `InvalidIdError`."""
+    if values is None:
+        return UNSET
+    return id_list(id_type, filter_values(values, parameter), parameter)
+
+
+def filter_values(values: Iterable[T], parameter: str) -> list[T]:
+    """Return `values` as a list. Raises `InvalidRequestError`, also for an empty one.
+
+    A query cannot say "none of them": the parameter would vanish, and everything match.
+    """
+    several = listed(values, parameter)
+    if not several:
+        raise InvalidRequestError(
+            f"{parameter}: it is empty and would let everything pass. Name what is to be found, "
+            "or leave it out.",
+            parameter=parameter,
+        )
+    return several
+
+
+def given_day(value: date | None, parameter: str) -> date | Unset:
+    """Return `value`, a day; None is left out. Raises `InvalidRequestError`."""
+    if isinstance(value, datetime):
+        raise InvalidRequestError(
+            f"{parameter}: got the moment {value.isoformat()}, and the API takes a day (UTC). "
+            "Pass value.astimezone(timezone.utc).date().",
+            parameter=parameter,
+        )
+    return _date(value, parameter)
+
+
+def given_moment(value: date | datetime | None, parameter: str) -> date | datetime | Unset:
+    """Return `value`, a day or an aware datetime; None is left out.
+
+    Raises `InvalidRequestError`.
+    """
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise InvalidRequestError(
+            f"{parameter}: {value.isoformat()} has no time zone; "
+            "use datetime.now(timezone.utc), or value.astimezone().",
+            parameter=parameter,
+        )
+    return _date(value, parameter)
+
+
+def _date(value: date | None, parameter: str) -> date | Unset:
+    if value is not None and not isinstance(value, date):
+        raise InvalidRequestError(
+            f"{parameter}: got {type(value).__name__} {value!r}, expected a datetime.date. "
+            "Use date.fromisoformat.",
+            parameter=parameter,
+        )
+    return given(value)
 
 
 def given_id(id_type: type[Id], value: object, parameter: str) -> Id | Unset:
@@ -33,7 +93,7 @@ def id_list(id_type: type[Id], values: Iterable[object], parameter: str) -> list
     """Return `values` as ids; an error names the place. Raises `InvalidIdError`."""
     return [
         id_type.parse(value, f"{parameter}[{index}]")
-        for index, value in enumerate(_listed(values, parameter))
+        for index, value in enumerate(listed(values, parameter))
     ]
 
 
@@ -44,7 +104,8 @@ def given_id_list(
     return UNSET if values is None else id_list(id_type, values, parameter)
 
 
-def _listed(values: Iterable[T], parameter: str) -> list[T]:
+def listed(values: Iterable[T], parameter: str) -> list[T]:
+    """Return `values` as a list. Raises `InvalidRequestError` for a single one."""
     # A text is iterable too, letter by letter: the commonest slip.
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidRequestError(

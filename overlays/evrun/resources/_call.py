@@ -8,16 +8,19 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from evrun._exchange import RECEIVED, decode_error
+from evrun._exchange import EXTRA_QUERY, RECEIVED, decode_error
 from evrun.errors import ConfigurationError, EvrunError, InvalidRequestError
+from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
 from evrun_api.errors import UnexpectedStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
+    from evrun._exchange import Query
+    from evrun.results import Page
     from evrun_api.types import Response
 
 # What generated code raises over data that it did not expect.
@@ -25,26 +28,49 @@ _GENERATED = (AttributeError, KeyError, TypeError, ValueError, UnexpectedStatus)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @frozen
 class Call(Generic[R]):
     """What to call and what to make of the answer."""
 
-    sync: Callable[[], Response[Any]]
-    awaited: Callable[[], Awaitable[Response[Any]]]
+    sync: Callable[..., Response[Any]]
+    awaited: Callable[..., Awaitable[Response[Any]]]
     result: Any
     """R, as `structure` takes it: `tuple[X, ...]` is no `type[R]` to a checker."""
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    query: Query = ()
+    """Query parameters that the generated function does not know."""
 
     def run(self) -> R:
         """Send it. Raises `EvrunError`."""
-        with _typed_errors():
-            return cast("R", structure(self.result, self.sync().parsed))
+        with _typed_errors(self.query):
+            answer = self.sync(*self.args, **self.kwargs)
+            return cast("R", structure(self.result, answer.parsed))
 
     async def run_async(self) -> R:
         """Like `run`, awaited."""
-        with _typed_errors():
-            return cast("R", structure(self.result, (await self.awaited()).parsed))
+        with _typed_errors(self.query):
+            answer = await self.awaited(*self.args, **self.kwargs)
+            return cast("R", structure(self.result, answer.parsed))
+
+    def records(self: Call[Page[T]]) -> Iterator[T]:
+        """Yield the records of this page and of all after it, a request for each page."""
+        walk = Walk[T](self.kwargs["page"])
+        while walk.number is not None:
+            yield from walk.take(self._page(walk.number).run())
+
+    async def records_async(self: Call[Page[T]]) -> AsyncIterator[T]:
+        """Like `records`, awaited."""
+        walk = Walk[T](self.kwargs["page"])
+        while walk.number is not None:
+            for record in walk.take(await self._page(walk.number).run_async()):
+                yield record
+
+    def _page(self, number: int) -> Call[R]:
+        return evolve(self, kwargs={**self.kwargs, "page": number})
 
 
 def bind(
@@ -56,17 +82,17 @@ def bind(
     **kwargs: P.kwargs,
 ) -> Call[R]:
     """Return the call of `sync` or `awaited`, which take the same arguments: a checker holds it."""
-    return Call(lambda: sync(*args, **kwargs), lambda: awaited(*args, **kwargs), result)
+    return Call(sync, awaited, result, args, kwargs)
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors(query: Query) -> Iterator[None]:
     """Name what generated code and httpx raise without a name.
 
     Before an answer came it can only be a body that is not JSON; after that, an answer that the
     contract does not allow.
     """
-    token = RECEIVED.set(None)
+    received_before, query_before = RECEIVED.set(None), EXTRA_QUERY.set(query)
     try:
         yield
     except EvrunError as error:
@@ -83,7 +109,8 @@ def _typed_errors() -> Iterator[None]:
             ) from error
         raise decode_error(_problem(error), received, received.request) from error
     finally:
-        RECEIVED.reset(token)
+        RECEIVED.reset(received_before)
+        EXTRA_QUERY.reset(query_before)
 
 
 def _problem(error: Exception) -> str:

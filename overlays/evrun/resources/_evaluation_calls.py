@@ -20,8 +20,17 @@ from evrun.ids import (
     ProjectId,
 )
 from evrun.resources import _bodies
-from evrun.resources._arguments import given, given_id, given_id_list, given_list, id_list
+from evrun.resources._arguments import (
+    given,
+    given_day,
+    given_filter,
+    given_id,
+    given_id_filter,
+    given_id_list,
+    id_list,
+)
 from evrun.resources._call import Call, bind
+from evrun.resources._sorting import run_sort
 from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
 from evrun_api.api.evaluations import (
     evaluations_add_evaluators,
@@ -48,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
+    from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
 
 Status = Literal["pending", "running", "completed", "cancelled"]
@@ -208,7 +218,7 @@ class EvaluationCalls:
         start_date: date | None,
         end_date: date | None,
         evaluatee_id: object,
-        sort: Iterable[str] | None,
+        sort: Iterable[RunSort] | None,
         id_filter: Iterable[object] | None,
         dataset_filter: Iterable[str] | None,
         config_filter: Iterable[str] | None,
@@ -222,15 +232,15 @@ class EvaluationCalls:
             evaluations_list.asyncio_detailed,
             client=self._client,
             project_id=ProjectId.parse(project_id, "project_id"),
-            id=given_id_list(EvaluationRunId, evaluation_ids, "evaluation_ids"),
-            start_date=given(start_date),
-            end_date=given(end_date),
+            id=given_id_filter(EvaluationRunId, evaluation_ids, "evaluation_ids"),
+            start_date=given_day(start_date, "start_date"),
+            end_date=given_day(end_date, "end_date"),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
-            sort=given_list(sort, "sort"),
-            id_filter=given_id_list(EvaluationRunId, id_filter, "id_filter"),
-            dataset_filter=given_list(dataset_filter, "dataset_filter"),
-            config_filter=given_list(config_filter, "config_filter"),
-            status_filter=given_list(status_filter, "status_filter"),
+            sort=run_sort(sort),
+            id_filter=given_id_filter(EvaluationRunId, id_filter, "id_filter"),
+            dataset_filter=given_filter(dataset_filter, "dataset_filter"),
+            config_filter=given_filter(config_filter, "config_filter"),
+            status_filter=given_filter(status_filter, "status_filter"),
             page=page,
             size=size,
         )

@@ -25,7 +25,7 @@ from evrun_api.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from evrun_api import AuthenticatedClient
 
@@ -149,6 +149,15 @@ class Datasets:
         """Return a page of a dataset's datapoints; pages count from 0."""
         return self._calls.list_datapoints(dataset_id, page=page, size=size).run()
 
+    def iter_datapoints(
+        self,
+        dataset_id: DatasetId | PlainStr,
+        *,
+        page_size: int = 100,
+    ) -> Iterator[Datapoint]:
+        """Yield a dataset's datapoints, a request for each `page_size` of them."""
+        return self._calls.list_datapoints(dataset_id, page=0, size=page_size).records()
+
     def create_datapoints(
         self,
         dataset_id: DatasetId | PlainStr,
@@ -204,6 +213,15 @@ class AsyncDatasets:
     ) -> Page[Datapoint]:
         """Like `Datasets.list_datapoints`, awaited."""
         return await self._calls.list_datapoints(dataset_id, page=page, size=size).run_async()
+
+    def iter_datapoints(
+        self,
+        dataset_id: DatasetId | PlainStr,
+        *,
+        page_size: int = 100,
+    ) -> AsyncIterator[Datapoint]:
+        """Like `Datasets.iter_datapoints`, to iterate over with `async for`."""
+        return self._calls.list_datapoints(dataset_id, page=0, size=page_size).records_async()
 
     async def create_datapoints(
         self,

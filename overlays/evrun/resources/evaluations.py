@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from datetime import date
 
     from evrun.ids import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ProjectId,
     )
     from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
+    from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
 
@@ -107,6 +108,18 @@ class Evaluations:
             evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
         ).run()
 
+    def iter_datapoints(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        page_size: int = 100,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> Iterator[EvaluatedDatapoint]:
+        """Yield the run's datapoints, a request for each `page_size` of them."""
+        return self._calls.list_datapoints(
+            evaluation_id, page=1, size=page_size, evaluatee_id=evaluatee_id
+        ).records()
+
     def create(
         self,
         *,
@@ -166,7 +179,7 @@ class Evaluations:
         start_date: date | None = None,
         end_date: date | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[str] | None = None,
+        sort: Iterable[RunSort] | None = None,
         id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
         dataset_filter: Iterable[str] | None = None,
         config_filter: Iterable[str] | None = None,
@@ -177,8 +190,8 @@ class Evaluations:
         """Return a page of a project's runs; pages count from 0.
 
         - `start_date`, `end_date`: created on the first day or later, and before the second (UTC).
-        - `sort`: columns as `dataset.asc`, `config.desc`, `status.asc` or `evaluator-evfn_….desc`;
-          the first one sorts first.
+        - `sort`: columns as `dataset.asc`, `config.desc`, `status.asc`, or an `EvaluatorSort`; the
+          first one sorts first.
         - `…_filter`: runs match any of the values given; several filters must all match.
         """
         return self._calls.list(
@@ -195,6 +208,40 @@ class Evaluations:
             page=page,
             size=size,
         ).run()
+
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        sort: Iterable[RunSort] | None = None,
+        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
+        dataset_filter: Iterable[str] | None = None,
+        config_filter: Iterable[str] | None = None,
+        status_filter: Iterable[Status] | None = None,
+        page_size: int = 100,
+    ) -> Iterator[EvaluationRun]:
+        """Yield a project's runs, a request for each `page_size`; otherwise as `list`.
+
+        Runs that are created meanwhile move others to later pages: those do not come twice.
+        """
+        return self._calls.list(
+            project_id,
+            evaluation_ids=evaluation_ids,
+            start_date=start_date,
+            end_date=end_date,
+            evaluatee_id=evaluatee_id,
+            sort=sort,
+            id_filter=id_filter,
+            dataset_filter=dataset_filter,
+            config_filter=config_filter,
+            status_filter=status_filter,
+            page=0,
+            size=page_size,
+        ).records()
 
     def list_all_for_project(
         self,
@@ -273,6 +320,18 @@ class AsyncEvaluations:
             evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
         ).run_async()
 
+    def iter_datapoints(
+        self,
+        evaluation_id: EvaluationRunId | PlainStr,
+        *,
+        page_size: int = 100,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+    ) -> AsyncIterator[EvaluatedDatapoint]:
+        """Like `Evaluations.iter_datapoints`, to iterate over with `async for`."""
+        return self._calls.list_datapoints(
+            evaluation_id, page=1, size=page_size, evaluatee_id=evaluatee_id
+        ).records_async()
+
     async def create(
         self,
         *,
@@ -324,7 +383,7 @@ class AsyncEvaluations:
         start_date: date | None = None,
         end_date: date | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[str] | None = None,
+        sort: Iterable[RunSort] | None = None,
         id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
         dataset_filter: Iterable[str] | None = None,
         config_filter: Iterable[str] | None = None,
@@ -347,6 +406,37 @@ class AsyncEvaluations:
             page=page,
             size=size,
         ).run_async()
+
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        evaluatee_id: EvaluateeId | PlainStr | None = None,
+        sort: Iterable[RunSort] | None = None,
+        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
+        dataset_filter: Iterable[str] | None = None,
+        config_filter: Iterable[str] | None = None,
+        status_filter: Iterable[Status] | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[EvaluationRun]:
+        """Like `Evaluations.iter_all`, to iterate over with `async for`."""
+        return self._calls.list(
+            project_id,
+            evaluation_ids=evaluation_ids,
+            start_date=start_date,
+            end_date=end_date,
+            evaluatee_id=evaluatee_id,
+            sort=sort,
+            id_filter=id_filter,
+            dataset_filter=dataset_filter,
+            config_filter=config_filter,
+            status_filter=status_filter,
+            page=0,
+            size=page_size,
+        ).records_async()
 
     async def list_all_for_project(
         self,

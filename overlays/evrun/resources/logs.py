@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from evrun.ids import LogId, PlainStr, ProjectId
-from evrun.resources._arguments import given, given_list
+from attrs import evolve
+
+from evrun.errors import InvalidRequestError
+from evrun.ids import EvaluatorId, LogId, PlainStr, ProjectId
+from evrun.resources._arguments import filter_values, given, given_filter, given_moment
 from evrun.resources._call import Call, bind
+from evrun.resources._sorting import log_sort
 from evrun.results import Log, Page
 from evrun_api.api.logs import logs_get, logs_list, logs_update, logs_update_by_ref
 from evrun_api.models import UpdateLogRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterator
     from datetime import date
 
+    from evrun.sorting import LogSort
     from evrun_api import AuthenticatedClient
 
 VersionStatus = Literal["uncommitted", "committed", "deleted"]
+FeedbackFilter = Mapping[str, Iterable[str]]
+EvaluatorFilter = (
+    Mapping[str, Iterable[bool | float]] | Mapping[EvaluatorId, Iterable[bool | float]]
+)
 
 
 class _Calls:
@@ -42,13 +53,15 @@ class _Calls:
         version_status: VersionStatus | None,
         start_date: date | None,
         end_date: date | None,
-        sort: Iterable[str] | None,
+        sort: Iterable[LogSort] | None,
         source_filter: Iterable[str] | None,
         model_filter: Iterable[str] | None,
+        feedback_filter: FeedbackFilter | None,
+        evaluator_filter: EvaluatorFilter | None,
         page: int,
         size: int,
     ) -> Call[Page[Log]]:
-        return bind(
+        call = bind(
             Page[Log],
             logs_list.sync_detailed,
             logs_list.asyncio_detailed,
@@ -57,14 +70,16 @@ class _Calls:
             search=given(search),
             metadata_search=given(metadata_search),
             version_status=given(version_status),
-            start_date=given(start_date),
-            end_date=given(end_date),
-            sort=given_list(sort, "sort"),
-            source_filter=given_list(source_filter, "source_filter"),
-            model_filter=given_list(model_filter, "model_filter"),
+            start_date=given_moment(start_date, "start_date"),
+            end_date=given_moment(end_date, "end_date"),
+            sort=log_sort(sort),
+            source_filter=given_filter(source_filter, "source_filter"),
+            model_filter=given_filter(model_filter, "model_filter"),
             page=page,
             size=size,
         )
+        named = (*_by_feedback(feedback_filter or {}), *_by_verdict(evaluator_filter or {}))
+        return evolve(call, query=named)
 
     def update(
         self, log_id: object, *, output: str | None, error: str | None, duration: float | None
@@ -95,6 +110,26 @@ def _update(output: str | None, error: str | None, duration: float | None) -> Up
     return UpdateLogRequest(output=given(output), error=given(error), duration=given(duration))
 
 
+def _by_feedback(labels: FeedbackFilter) -> Iterator[tuple[str, str]]:
+    for kind, each in labels.items():
+        for label in filter_values(each, f"feedback_filter[{kind!r}]"):
+            yield f"feedback-{kind}_filter", label
+
+
+def _by_verdict(verdicts: EvaluatorFilter) -> Iterator[tuple[str, str]]:
+    for given_id, each in verdicts.items():
+        evaluator_id = EvaluatorId.parse(given_id, "evaluator_filter")
+        place = f"evaluator_filter[{str(evaluator_id)!r}]"
+        for verdict in filter_values(each, place):
+            if not isinstance(verdict, bool | int | float):
+                raise InvalidRequestError(
+                    f"{place}: got {verdict!r}; a verdict is True, False or a number.",
+                    parameter=place,
+                )
+            # As JSON, in which a verdict is posted: `true`, `0.5`.
+            yield f"evaluator-{evaluator_id}_filter", json.dumps(verdict)
+
+
 class Logs:
     """The operations on logs: `client.logs`."""
 
@@ -114,9 +149,11 @@ class Logs:
         version_status: VersionStatus | None = None,
         start_date: date | None = None,
         end_date: date | None = None,
-        sort: Iterable[str] | None = None,
+        sort: Iterable[LogSort] | None = None,
         source_filter: Iterable[str] | None = None,
         model_filter: Iterable[str] | None = None,
+        feedback_filter: FeedbackFilter | None = None,
+        evaluator_filter: EvaluatorFilter | None = None,
         page: int = 0,
         size: int = 50,
     ) -> Page[Log]:
@@ -124,8 +161,11 @@ class Logs:
 
         - `search`: a part of an input or of the output; case does not matter.
         - `start_date`, `end_date`: created at this day or moment or later, and before that (UTC).
-        - `sort`: columns as `source.asc`, `model.desc` or `timestamp.desc`.
+        - `sort`: columns as `source.asc`, `model.desc`, `timestamp.desc`, or a `FeedbackSort`; the
+          first one sorts first.
         - `…_filter`: logs match any of the values given; several filters must all match.
+        - `feedback_filter`: by kind, as `{"rating": ["good"]}`; the newest of a kind counts.
+        - `evaluator_filter`: verdicts by evaluator, as `{"evfn_…": [True]}`.
         """
         return self._calls.list(
             project_id,
@@ -137,9 +177,47 @@ class Logs:
             sort=sort,
             source_filter=source_filter,
             model_filter=model_filter,
+            feedback_filter=feedback_filter,
+            evaluator_filter=evaluator_filter,
             page=page,
             size=size,
         ).run()
+
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        search: str | None = None,
+        metadata_search: str | None = None,
+        version_status: VersionStatus | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        sort: Iterable[LogSort] | None = None,
+        source_filter: Iterable[str] | None = None,
+        model_filter: Iterable[str] | None = None,
+        feedback_filter: FeedbackFilter | None = None,
+        evaluator_filter: EvaluatorFilter | None = None,
+        page_size: int = 100,
+    ) -> Iterator[Log]:
+        """Yield a project's logs, a request for each `page_size`; otherwise as `list`.
+
+        Logs that are added meanwhile move others to later pages: those do not come twice.
+        """
+        return self._calls.list(
+            project_id,
+            search=search,
+            metadata_search=metadata_search,
+            version_status=version_status,
+            start_date=start_date,
+            end_date=end_date,
+            sort=sort,
+            source_filter=source_filter,
+            model_filter=model_filter,
+            feedback_filter=feedback_filter,
+            evaluator_filter=evaluator_filter,
+            page=0,
+            size=page_size,
+        ).records()
 
     def update(
         self,
@@ -185,9 +263,11 @@ class AsyncLogs:
         version_status: VersionStatus | None = None,
         start_date: date | None = None,
         end_date: date | None = None,
-        sort: Iterable[str] | None = None,
+        sort: Iterable[LogSort] | None = None,
         source_filter: Iterable[str] | None = None,
         model_filter: Iterable[str] | None = None,
+        feedback_filter: FeedbackFilter | None = None,
+        evaluator_filter: EvaluatorFilter | None = None,
         page: int = 0,
         size: int = 50,
     ) -> Page[Log]:
@@ -202,9 +282,44 @@ class AsyncLogs:
             sort=sort,
             source_filter=source_filter,
             model_filter=model_filter,
+            feedback_filter=feedback_filter,
+            evaluator_filter=evaluator_filter,
             page=page,
             size=size,
         ).run_async()
+
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        search: str | None = None,
+        metadata_search: str | None = None,
+        version_status: VersionStatus | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+        sort: Iterable[LogSort] | None = None,
+        source_filter: Iterable[str] | None = None,
+        model_filter: Iterable[str] | None = None,
+        feedback_filter: FeedbackFilter | None = None,
+        evaluator_filter: EvaluatorFilter | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[Log]:
+        """Like `Logs.iter_all`, to iterate over with `async for`."""
+        return self._calls.list(
+            project_id,
+            search=search,
+            metadata_search=metadata_search,
+            version_status=version_status,
+            start_date=start_date,
+            end_date=end_date,
+            sort=sort,
+            source_filter=source_filter,
+            model_filter=model_filter,
+            feedback_filter=feedback_filter,
+            evaluator_filter=evaluator_filter,
+            page=0,
+            size=page_size,
+        ).records_async()
 
     async def update(
         self,

@@ -12,10 +12,12 @@ from evrun_api.api.projects import projects_create, projects_get, projects_list
 from evrun_api.models import CreateProjectRequest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from evrun.sorting import Order
     from evrun_api import AuthenticatedClient
 
 SortBy = Literal["created_at", "updated_at", "name"]
-Order = Literal["asc", "desc"]
 
 
 class _Calls:
@@ -109,6 +111,25 @@ class Projects:
             size=size,
         ).run()
 
+    def iter_all(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page_size: int = 100,
+    ) -> Iterator[Project]:
+        """Yield projects, a request for each `page_size`; otherwise as `list`."""
+        return self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=0,
+            size=page_size,
+        ).records()
+
 
 class AsyncProjects:
     """Like `Projects`, awaited."""
@@ -148,3 +169,22 @@ class AsyncProjects:
             page=page,
             size=size,
         ).run_async()
+
+    def iter_all(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page_size: int = 100,
+    ) -> AsyncIterator[Project]:
+        """Like `Projects.iter_all`, to iterate over with `async for`."""
+        return self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=0,
+            size=page_size,
+        ).records_async()

@@ -10,6 +10,8 @@ from evrun.results import CreatedSession, Page, Session
 from evrun_api.api.sessions import sessions_create, sessions_get, sessions_list
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from evrun_api import AuthenticatedClient
 
 
@@ -70,6 +72,15 @@ class Sessions:
         """Return a page of the sessions that have logs in a project; pages count from 1."""
         return self._calls.list(project_id, page=page, size=size).run()
 
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        page_size: int = 100,
+    ) -> Iterator[Session]:
+        """Yield sessions that have logs in a project, a request for each `page_size` of them."""
+        return self._calls.list(project_id, page=1, size=page_size).records()
+
 
 class AsyncSessions:
     """Like `Sessions`, awaited."""
@@ -94,3 +105,12 @@ class AsyncSessions:
     ) -> Page[Session]:
         """Like `Sessions.list`, awaited."""
         return await self._calls.list(project_id, page=page, size=size).run_async()
+
+    def iter_all(
+        self,
+        project_id: ProjectId | PlainStr,
+        *,
+        page_size: int = 100,
+    ) -> AsyncIterator[Session]:
+        """Like `Sessions.iter_all`, to iterate over with `async for`."""
+        return self._calls.list(project_id, page=1, size=page_size).records_async()
