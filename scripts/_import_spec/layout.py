@@ -12,6 +12,8 @@ NAMED = frozenset(
     ("properties", "schemas", "paths", "responses", "mapping", "securitySchemes", "headers")
 )
 
+EXAMPLES = frozenset(("example", "examples"))
+
 _ORDER = (
     *("openapi", "info", "servers", "tags"),
     *("operationId", "name", "in", "required", "deprecated", "summary", "title", "description"),
@@ -24,7 +26,10 @@ _RANK = {key: rank for rank, key in enumerate(_ORDER)}
 
 
 def ordered(node: Any, *, names: bool = False) -> Any:
-    """Return `node` with keys in the order in which a person reads them; names stay as they are."""
+    """Return `node` with keys in the order in which a person reads them.
+
+    Names and examples stay as they are.
+    """
     if isinstance(node, list):
         return [ordered(value) for value in node]
     if not isinstance(node, dict):
@@ -32,7 +37,12 @@ def ordered(node: Any, *, names: bool = False) -> Any:
     keys = list(node) if names else sorted(node, key=lambda key: (_RANK.get(key, len(_RANK)), key))
     if all(key.isdigit() for key in keys):
         keys.sort()  # status codes
-    return {key: ordered(node[key], names=key in NAMED and not names) for key in keys}
+    return {
+        key: node[key]
+        if key in EXAMPLES and not names
+        else ordered(node[key], names=key in NAMED and not names)
+        for key in keys
+    }
 
 
 def dump(document: dict[str, Any]) -> str:

@@ -56,6 +56,16 @@ def test_feedback_gets_an_id(run: Run) -> None:
     (feedback,) = run.api.ok("Logs_get", id=log_id)["feedback"]
     assert feedback["data_id"] == log_id
     assert feedback["id"].startswith("ann_")
+    assert feedback["created_at"].endswith("Z")
+
+
+def test_the_time_of_feedback_is_answered_in_utc(run: Run) -> None:
+    """A caller's own time keeps its instant; one beyond the calendar is refused."""
+    given = {"type": "rating", "value": "good", "created_at": "2024-01-02T03:04:05.5+02:00"}
+    (kept,) = run.api.ok("Logs_get", id=run.log(feedback=[given])["id"])["feedback"]
+    assert kept["created_at"] == "2024-01-02T01:04:05.500000Z"
+    given["created_at"] = "0001-01-01T00:00:00+02:00"
+    assert run.log_refused(feedback=given) == (["body", "log", "feedback"], "datetime_range")
 
 
 def test_save_false_keeps_no_payload(run: Run, file: Path) -> None:

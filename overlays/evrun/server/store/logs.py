@@ -19,7 +19,7 @@ from evrun.server.schema import (
 from evrun.server.store import configs, feedback, results, sessions
 from evrun.server.store.configs import config_response
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
-from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.scope import Json, Scope, now, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def record(
             reference_id=log.get("reference_id"),
             source=log.get("source"),
             body=body,
-            created_at=_instant(log["created_at"]) if "created_at" in log else at,
+            created_at=_instant(log, ("body", "log", "created_at"), at),
             updated_at=at,
         )
     )
@@ -285,7 +285,12 @@ def _kept(log_id: str, log: Json, at: datetime) -> Json:
     if "feedback" in body:
         given = body["feedback"] if isinstance(body["feedback"], list) else [body["feedback"]]
         body["feedback"] = [
-            {"created_at": at.isoformat(), **each, "id": new_id("ann_"), "data_id": log_id}
+            {
+                **each,
+                "id": new_id("ann_"),
+                "data_id": log_id,
+                "created_at": utc_text(_instant(each, ("body", "log", "feedback"), at)),
+            }
             for each in given
         ]
     if log.get("save") is False:
@@ -294,12 +299,12 @@ def _kept(log_id: str, log: Json, at: datetime) -> Json:
     return body
 
 
-def _instant(text: str) -> datetime:
-    """Return a caller's timestamp in UTC; one without an offset is UTC already."""
-    given = datetime.fromisoformat(text)
+def _instant(given: Json, loc: tuple[str, ...], now: datetime) -> datetime:
+    """Return the caller's `created_at` in UTC, else `now`. One without an offset is UTC already."""
+    if "created_at" not in given:
+        return now
+    instant = datetime.fromisoformat(given["created_at"])
     try:
-        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
-        raise Rule(
-            ("body", "log", "created_at"), "The time is out of range.", type="datetime_range"
-        ) from None
+        raise Rule(loc, "The time is out of range.", type="datetime_range") from None

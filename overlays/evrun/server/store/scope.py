@@ -71,3 +71,8 @@ class Scope(NamedTuple):
 def now() -> datetime:
     """Return the present instant, in UTC."""
     return datetime.now(UTC)
+
+
+def utc_text(instant: datetime) -> str:
+    """Return an instant as answers show it, for what is kept within JSON."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
