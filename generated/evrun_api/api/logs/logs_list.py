@@ -167,7 +167,8 @@ def sync_detailed(
 
      Returns a page of a project's logs, newest first unless `sort` says otherwise. A filter matches any
     of the values given for it; several filters must all match. Columns of feedback and evaluators are
-    filtered by parameters that carry their names, such as `feedback-rating_filter`.
+    filtered by parameters that carry their names, as `feedback-rating_filter=good` and `evaluator-
+    evfn_…_filter=true` do.
 
     Args:
         project_id (str):
@@ -230,7 +231,8 @@ def sync(
 
      Returns a page of a project's logs, newest first unless `sort` says otherwise. A filter matches any
     of the values given for it; several filters must all match. Columns of feedback and evaluators are
-    filtered by parameters that carry their names, such as `feedback-rating_filter`.
+    filtered by parameters that carry their names, as `feedback-rating_filter=good` and `evaluator-
+    evfn_…_filter=true` do.
 
     Args:
         project_id (str):
@@ -288,7 +290,8 @@ async def asyncio_detailed(
 
      Returns a page of a project's logs, newest first unless `sort` says otherwise. A filter matches any
     of the values given for it; several filters must all match. Columns of feedback and evaluators are
-    filtered by parameters that carry their names, such as `feedback-rating_filter`.
+    filtered by parameters that carry their names, as `feedback-rating_filter=good` and `evaluator-
+    evfn_…_filter=true` do.
 
     Args:
         project_id (str):
@@ -349,7 +352,8 @@ async def asyncio(
 
      Returns a page of a project's logs, newest first unless `sort` says otherwise. A filter matches any
     of the values given for it; several filters must all match. Columns of feedback and evaluators are
-    filtered by parameters that carry their names, such as `feedback-rating_filter`.
+    filtered by parameters that carry their names, as `feedback-rating_filter=good` and `evaluator-
+    evfn_…_filter=true` do.
 
     Args:
         project_id (str):
