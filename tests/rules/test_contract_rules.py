@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from _openapi.document import load
+from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations
 from evrun import _config, ids, results
 from evrun.ids import Id
@@ -43,7 +44,6 @@ def prefixes(site: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 SITES = [node for node in nodes(CONTRACT) if isinstance(node.get("x-id-prefix"), str)]
-TOKEN = r"^\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$"
 
 
 def test_every_prefix_of_the_contract_has_a_type() -> None:
@@ -87,7 +87,7 @@ def test_the_overlay_accepts_exactly_what_the_pattern_accepts(value: str) -> Non
             continue
         fits = re.fullmatch(site["pattern"], value) and len(value) <= site["maxLength"]
         assert kind.accepts(value) == bool(fits)
-    fits = re.fullmatch(TOKEN, value) and len(value) <= ids.MAX_LENGTH
+    fits = re.fullmatch(UNPREFIXED, value) and len(value) <= ids.MAX_LENGTH
     assert ids.DatapointId.accepts(value) == bool(fits)
 
 
@@ -107,21 +107,6 @@ def test_both_spellings_of_a_run_stand_together_everywhere() -> None:
     assert all(run == ("evrun_", "ev_") for run in runs)
 
 
-def id_sites(schema: dict[str, Any], path: str = "", seen: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the dotted paths of ids inside a body."""
-    reference = schema.get("$ref", "").rsplit("/", 1)[-1]
-    if reference and reference not in seen:
-        yield from id_sites(SCHEMAS[reference], path, (*seen, reference))
-    if "x-id-prefix" in schema or schema.get("pattern") == TOKEN:
-        yield path
-    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        yield from id_sites(branch, path, seen)
-    if "items" in schema:
-        yield from id_sites(schema["items"], path, seen)
-    for name, prop in schema.get("properties", {}).items():
-        yield from id_sites(prop, f"{path}.{name}".lstrip("."), seen)
-
-
 @pytest.mark.parametrize(
     ("schema", "table"),
     [
@@ -134,7 +119,7 @@ def id_sites(schema: dict[str, Any], path: str = "", seen: tuple[str, ...] = ())
 )
 def test_every_id_inside_a_body_is_checked(schema: str, table: dict[str, type[Id]]) -> None:
     """The tables of `_bodies` name each id of the request schema, and nothing else."""
-    assert set(table) == set(id_sites(SCHEMAS[schema]))
+    assert set(table) == set(id_sites(SCHEMAS[schema], SCHEMAS))
 
 
 RESULTS = {
