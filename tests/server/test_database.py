@@ -65,8 +65,13 @@ def test_an_old_database_is_upgraded_with_all_that_it_holds(file: Path, revision
         ({"feedback-rating_filter": "good"}, [saved]),  # the newest, although sent first
         ({"feedback-rating_filter": "bad"}, [unsaved]),
         ({"feedback-issue_filter": "wrong"}, [saved]),
+        ({"search": "welche"}, [saved]),
+        ({"search": "1.5"}, [saved]),
+        ({"search": "rome"}, []),  # it was not saved
+        ({"metadata_search": "GRÖSSE"}, [saved]),
     ):
         assert api.ok("Logs_list", project_id=project["id"], **query)["records"] == expected
+    assert api.ok("Projects_list", filter="STÄDTE")["records"] == [project]
     body = {"datapoint_id": saved["source_datapoint_id"], "log": {"output": "new"}}
     assert api.ok("Evaluations_log", body, evaluation_id=run["id"])["id"] > saved["id"]
     api.http.close()

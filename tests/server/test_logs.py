@@ -218,6 +218,41 @@ def test_logs_are_searched_filtered_and_sorted(
     assert [each["id"] for each in answer["records"]] == [ids[index] for index in found]
 
 
+@pytest.mark.parametrize(
+    ("given", "query", "found"),
+    [
+        ({"output": "Zürich"}, {"search": "ZÜRICH"}, True),
+        ({"output": "Zu\u0308rich"}, {"search": "zürich"}, True),
+        ({"inputs": {"street": ["Straße", {"no": 17}]}}, {"search": "STRASSE"}, True),
+        ({"inputs": {"street": ["Straße", {"no": 17}]}}, {"search": "17"}, True),
+        ({"inputs": {"street": "x"}}, {"search": "street"}, False),
+        ({"inputs": {"said": 'say "hi"\n'}}, {"search": 'say "hi"\n'}, True),
+        ({"inputs": {"a": "one", "b": "two"}}, {"search": "onetwo"}, False),
+        ({"inputs": {"a": "Οδυσσεύς"}}, {"search": "ΟΔΥΣΣΕΎΣ"}, True),
+        ({"output": "x", "save": False}, {"search": "x"}, False),
+        ({"metadata": {"Ärger": True}}, {"metadata_search": "ärger"}, True),
+        ({"metadata": {"a": "x"}}, {"search": "x"}, False),
+    ],
+)
+def test_logs_are_found_in_any_language(
+    run: Run, given: dict[str, Any], query: dict[str, Any], found: bool
+) -> None:
+    """Case does not matter beyond ASCII either, nor how JSON or Unicode spell a letter."""
+    run.log(**given)
+    assert run.api.ok("Logs_list", project_id=run.project_id, **query)["total"] == int(found)
+
+
+def test_a_changed_output_is_found_by_what_it_is_now(run: Run) -> None:
+    """The search follows PATCH."""
+    log_id = run.log(output="before", inputs={"a": "kept"})["id"]
+    run.api.ok("Logs_update", {"output": "after"}, id=log_id)
+    totals = [
+        run.api.ok("Logs_list", project_id=run.project_id, search=term)["total"]
+        for term in ("before", "after", "kept")
+    ]
+    assert totals == [0, 1, 1]
+
+
 @pytest.fixture
 def rated(run: Run) -> dict[str, str]:
     """Return the ids of logs with feedback, by name."""

@@ -36,6 +36,15 @@ def test_projects_are_listed(api: Api, query: dict[str, Any], names: list[str]) 
     assert answer["total"] == (3 if "size" in query else len(names))
 
 
+def test_projects_are_found_in_any_language(api: Api) -> None:
+    """The filter folds case beyond ASCII, and its wildcards mean themselves."""
+    api.ok("Projects_create", {"name": "Köln_50%"})
+    totals = [
+        api.ok("Projects_list", filter=part)["total"] for part in ("KÖLN", "n_5", "0%", "k_ln", "%")
+    ]
+    assert totals == [1, 1, 1, 0, 1]
+
+
 def test_a_project_counts_its_logs_and_knows_its_config(run: Run) -> None:
     """The first config registered is the active one."""
     run.log()

@@ -116,6 +116,7 @@ projects = Table(
     _id(),
     _to("organisations"),
     Column("name", Text, nullable=False),
+    Column("searchable", Text, nullable=False, server_default=""),  # the name, folded
     Column("directory_id", Identifier),
     Column("active_config_id", Identifier, ForeignKey("model_configs.id")),
     _created(),
@@ -268,6 +269,8 @@ logs = Table(
     Column("reference_id", Text),
     Column("source", Text),
     Column("body", Json, nullable=False),  # everything else that was sent
+    Column("searchable", Text, nullable=False, server_default=""),  # inputs and output, folded
+    Column("searchable_metadata", Text, nullable=False, server_default=""),
     _created(),  # the caller's, if one was sent
     _updated(),
     Index(

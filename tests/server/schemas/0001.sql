@@ -28,8 +28,8 @@ CREATE TABLE datapoints (
 	CONSTRAINT fk_datapoints_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_datapoints_dataset_id_position UNIQUE (dataset_id, position)
 );
-INSERT INTO "datapoints" VALUES('evtc_0VbsJ5jmcfZUjT5OnliOj','org_0VbsJ5iUmuqLsB8iS2FxB','evts_0VbsJ5jcd2IrdnXfuOd2p',0,'{"inputs": {"q": "a"}, "target": {"a": 1}}','2026-11-24 07:51:30.322602');
-INSERT INTO "datapoints" VALUES('evtc_0VbsJ5jmcfZUjTDCe2zCG','org_0VbsJ5iUmuqLsB8iS2FxB','evts_0VbsJ5jcd2IrdnXfuOd2p',1,'{"inputs": {"q": "b"}}','2026-11-24 07:51:30.322602');
+INSERT INTO "datapoints" VALUES('evtc_0VbsPFT0DiRHgVZD2mDBz','org_0VbsPFRsSl5Afijs6AjcQ','evts_0VbsPFSrN2OsA0TrR9xHn',0,'{"inputs": {"q": "a"}, "target": {"a": 1}}','2026-11-24 08:15:57.690894');
+INSERT INTO "datapoints" VALUES('evtc_0VbsPFT0DiRHgVbl74fnD','org_0VbsPFRsSl5Afijs6AjcQ','evts_0VbsPFSrN2OsA0TrR9xHn',1,'{"inputs": {"q": "b"}}','2026-11-24 08:15:57.690894');
 CREATE TABLE dataset_versions (
 	id VARCHAR(128) NOT NULL, 
 	dataset_id VARCHAR(128) NOT NULL, 
@@ -39,8 +39,8 @@ CREATE TABLE dataset_versions (
 	CONSTRAINT fk_dataset_versions_dataset_id_datasets FOREIGN KEY(dataset_id) REFERENCES datasets (id), 
 	CONSTRAINT uq_dataset_versions_dataset_id_datapoint_count UNIQUE (dataset_id, datapoint_count)
 );
-INSERT INTO "dataset_versions" VALUES('dsv_0VbsJ5jdamleE7ytIMXcE','evts_0VbsJ5jcd2IrdnXfuOd2p',0,'2026-11-24 07:51:30.313323');
-INSERT INTO "dataset_versions" VALUES('dsv_0VbsJ5jnx8yPOKzHl9TNN','evts_0VbsJ5jcd2IrdnXfuOd2p',2,'2026-11-24 07:51:30.323036');
+INSERT INTO "dataset_versions" VALUES('dsv_0VbsPFSslnp7jaXBjyGks','evts_0VbsPFSrN2OsA0TrR9xHn',0,'2026-11-24 08:15:57.682478');
+INSERT INTO "dataset_versions" VALUES('dsv_0VbsPFT1NPg1bMWQsfnAo','evts_0VbsPFSrN2OsA0TrR9xHn',2,'2026-11-24 08:15:57.691267');
 CREATE TABLE datasets (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -53,7 +53,7 @@ CREATE TABLE datasets (
 	CONSTRAINT fk_datasets_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT fk_datasets_project_id_projects FOREIGN KEY(project_id) REFERENCES projects (id)
 );
-INSERT INTO "datasets" VALUES('evts_0VbsJ5jcd2IrdnXfuOd2p','org_0VbsJ5iUmuqLsB8iS2FxB','pr_0VbsJ5jSYVO393MJgyCN1','rows','d','2026-11-24 07:51:30.312699','2026-11-24 07:51:30.322602');
+INSERT INTO "datasets" VALUES('evts_0VbsPFSrN2OsA0TrR9xHn','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','rows','d','2026-11-24 08:15:57.681975','2026-11-24 08:15:57.690894');
 CREATE TABLE evaluatees (
 	id VARCHAR(128) NOT NULL, 
 	run_id VARCHAR(128) NOT NULL, 
@@ -64,7 +64,7 @@ CREATE TABLE evaluatees (
 	CONSTRAINT fk_evaluatees_run_id_evaluation_runs FOREIGN KEY(run_id) REFERENCES evaluation_runs (id), 
 	CONSTRAINT uq_evaluatees_run_id_position UNIQUE (run_id, position)
 );
-INSERT INTO "evaluatees" VALUES('evv_0VbsJ5kIvlmHEeykPgG1S','evrun_0VbsJ5kIvlmHEex3yjSwN','config_0VbsJ5jyOZUk9i3Wyj6wV',0);
+INSERT INTO "evaluatees" VALUES('evv_0VbsPFTViCpCSSzRx5nfi','evrun_0VbsPFTUF88IR9G1GiJ6V','config_0VbsPFTBg7u0PN2R1WDBb',0);
 CREATE TABLE evaluation_runs (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -81,7 +81,7 @@ CREATE TABLE evaluation_runs (
 	CONSTRAINT fk_evaluation_runs_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT fk_evaluation_runs_project_id_projects FOREIGN KEY(project_id) REFERENCES projects (id)
 );
-INSERT INTO "evaluation_runs" VALUES('evrun_0VbsJ5kIvlmHEex3yjSwN','org_0VbsJ5iUmuqLsB8iS2FxB','pr_0VbsJ5jSYVO393MJgyCN1','evts_0VbsJ5jcd2IrdnXfuOd2p','dsv_0VbsJ5jnx8yPOKzHl9TNN',NULL,'running','2026-11-24 07:51:30.354341','2026-11-24 07:51:30.361529');
+INSERT INTO "evaluation_runs" VALUES('evrun_0VbsPFTUF88IR9G1GiJ6V','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','evts_0VbsPFSrN2OsA0TrR9xHn','dsv_0VbsPFT1NPg1bMWQsfnAo',NULL,'running','2026-11-24 08:15:57.720669','2026-11-24 08:15:57.727405');
 CREATE TABLE evaluator_versions (
 	id VARCHAR(128) NOT NULL, 
 	evaluator_id VARCHAR(128) NOT NULL, 
@@ -91,7 +91,7 @@ CREATE TABLE evaluator_versions (
 	CONSTRAINT pk_evaluator_versions PRIMARY KEY (id), 
 	CONSTRAINT fk_evaluator_versions_evaluator_id_evaluators FOREIGN KEY(evaluator_id) REFERENCES evaluators (id)
 );
-INSERT INTO "evaluator_versions" VALUES('evv_0VbsJ5kDEvQjwABvzda3q','evfn_0VbsJ5kDEvQjw9z2mdsjc','target_required','boolean','2026-11-24 07:51:30.350076');
+INSERT INTO "evaluator_versions" VALUES('evv_0VbsPFTPwvrB5xuik8TFo','evfn_0VbsPFTPwvrB5xlwMCtMK','target_required','boolean','2026-11-24 08:15:57.716348');
 CREATE TABLE evaluators (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -104,7 +104,7 @@ CREATE TABLE evaluators (
 	CONSTRAINT pk_evaluators PRIMARY KEY (id), 
 	CONSTRAINT fk_evaluators_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id)
 );
-INSERT INTO "evaluators" VALUES('evfn_0VbsJ5kDEvQjw9z2mdsjc','org_0VbsJ5iUmuqLsB8iS2FxB','exact','','external','evv_0VbsJ5kDEvQjwABvzda3q','2026-11-24 07:51:30.349290','2026-11-24 07:51:30.349290');
+INSERT INTO "evaluators" VALUES('evfn_0VbsPFTPwvrB5xlwMCtMK','org_0VbsPFRsSl5Afijs6AjcQ','exact','','external','evv_0VbsPFTPwvrB5xuik8TFo','2026-11-24 08:15:57.715619','2026-11-24 08:15:57.715619');
 CREATE TABLE logs (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -131,8 +131,8 @@ CREATE TABLE logs (
 	CONSTRAINT fk_logs_run_id_evaluation_runs FOREIGN KEY(run_id) REFERENCES evaluation_runs (id), 
 	CONSTRAINT fk_logs_session_id_sessions FOREIGN KEY(session_id) REFERENCES sessions (id)
 );
-INSERT INTO "logs" VALUES('data_0VbsJ5kfHV7LII1qxLgl5','org_0VbsJ5iUmuqLsB8iS2FxB','pr_0VbsJ5jSYVO393MJgyCN1','config_0VbsJ5jyOZUk9i3Wyj6wV','evrun_0VbsJ5kIvlmHEex3yjSwN','evv_0VbsJ5kIvlmHEeykPgG1S','evtc_0VbsJ5jmcfZUjT5OnliOj',1,'sesh_0VbsJ5ke5zVeAriRirIsG',NULL,'ref','ci','{"session_reference_id": "s", "feedback": [{"created_at": "2024-05-02T00:00:00Z", "type": "rating", "value": "good", "id": "ann_0VbsJ5kfHV7LII82L4r5h", "data_id": "data_0VbsJ5kfHV7LII1qxLgl5"}, {"created_at": "2024-05-01T00:00:00Z", "type": "rating", "value": "bad", "id": "ann_0VbsJ5kfHV7LIIC6g7FZ8", "data_id": "data_0VbsJ5kfHV7LII1qxLgl5"}, {"created_at": "2026-11-24T07:51:30.377346+00:00", "type": "issue", "value": ["slow", "wrong"], "id": "ann_0VbsJ5kfHV7LIIEw29XdH", "data_id": "data_0VbsJ5kfHV7LII1qxLgl5"}], "inputs": {"q": "a"}, "output": "Paris"}','2026-11-24 07:51:30.377346','2026-11-24 07:51:30.377346');
-INSERT INTO "logs" VALUES('data_0VbsJ5kjJrlpDYmXZ4C7h','org_0VbsJ5iUmuqLsB8iS2FxB','pr_0VbsJ5jSYVO393MJgyCN1','config_0VbsJ5jyOZUk9i3Wyj6wV','evrun_0VbsJ5kIvlmHEex3yjSwN','evv_0VbsJ5kIvlmHEeykPgG1S','evtc_0VbsJ5jmcfZUjTDCe2zCG',1,NULL,NULL,NULL,NULL,'{"feedback": [{"created_at": "2026-11-24T07:51:30.381235+00:00", "type": "rating", "value": "bad", "id": "ann_0VbsJ5kjJrlpDYxez0Kkl", "data_id": "data_0VbsJ5kjJrlpDYmXZ4C7h"}], "save": false}','2026-11-24 07:51:30.381235','2026-11-24 07:51:30.381235');
+INSERT INTO "logs" VALUES('data_0VbsPFTpSg5JJo2FMvFkx','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVZD2mDBz',1,'sesh_0VbsPFToDYyeC7EwH69hS',NULL,'ref','ci','{"session_reference_id": "s", "metadata": {"Zweig": {"Gr\u00f6\u00dfe": 7}}, "feedback": [{"created_at": "2024-05-02T00:00:00Z", "type": "rating", "value": "good", "id": "ann_0VbsPFTpSg5JJoJt4fgzq", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2024-05-01T00:00:00Z", "type": "rating", "value": "bad", "id": "ann_0VbsPFTpSg5JJoTvyk35z", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2026-11-24T08:15:57.741326+00:00", "type": "issue", "value": ["slow", "wrong"], "id": "ann_0VbsPFTpSg5JJoUwhTvTL", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}], "inputs": {"q": "Welche Stadt?", "n": [1.5]}, "output": "Paris"}','2026-11-24 08:15:57.741326','2026-11-24 08:15:57.741326');
+INSERT INTO "logs" VALUES('data_0VbsPFTspcf19bTXEQMtL','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVbl74fnD',1,NULL,NULL,NULL,NULL,'{"feedback": [{"created_at": "2026-11-24T08:15:57.744409+00:00", "type": "rating", "value": "bad", "id": "ann_0VbsPFTspcf19bl6u2V5E", "data_id": "data_0VbsPFTspcf19bTXEQMtL"}], "save": false}','2026-11-24 08:15:57.744409','2026-11-24 08:15:57.744409');
 CREATE TABLE model_configs (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -144,7 +144,7 @@ CREATE TABLE model_configs (
 	CONSTRAINT fk_model_configs_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_model_configs_organisation_id_sha256 UNIQUE (organisation_id, sha256)
 );
-INSERT INTO "model_configs" VALUES('config_0VbsJ5jyOZUk9i3Wyj6wV','org_0VbsJ5iUmuqLsB8iS2FxB','81c8e9ef7e9ca49b7222db7840bd464715a33c9915e83b4f13f89b2b1f0e2179','m','{"provider": "openai", "model": "m", "max_tokens": -1, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "endpoint": "complete"}','2026-11-24 07:51:30.334260');
+INSERT INTO "model_configs" VALUES('config_0VbsPFTBg7u0PN2R1WDBb','org_0VbsPFRsSl5Afijs6AjcQ','81c8e9ef7e9ca49b7222db7840bd464715a33c9915e83b4f13f89b2b1f0e2179','m','{"provider": "openai", "model": "m", "max_tokens": -1, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "endpoint": "complete"}','2026-11-24 08:15:57.701795');
 CREATE TABLE organisations (
 	id VARCHAR(128) NOT NULL, 
 	name TEXT NOT NULL, 
@@ -152,7 +152,7 @@ CREATE TABLE organisations (
 	CONSTRAINT pk_organisations PRIMARY KEY (id), 
 	CONSTRAINT uq_organisations_name UNIQUE (name)
 );
-INSERT INTO "organisations" VALUES('org_0VbsJ5iUmuqLsB8iS2FxB','default','2026-11-24 07:51:30.242808');
+INSERT INTO "organisations" VALUES('org_0VbsPFRsSl5Afijs6AjcQ','default','2026-11-24 08:15:57.620247');
 CREATE TABLE project_configs (
 	project_id VARCHAR(128) NOT NULL, 
 	config_id VARCHAR(128) NOT NULL, 
@@ -163,7 +163,7 @@ CREATE TABLE project_configs (
 	CONSTRAINT fk_project_configs_config_id_model_configs FOREIGN KEY(config_id) REFERENCES model_configs (id), 
 	CONSTRAINT fk_project_configs_project_id_projects FOREIGN KEY(project_id) REFERENCES projects (id)
 );
-INSERT INTO "project_configs" VALUES('pr_0VbsJ5jSYVO393MJgyCN1','config_0VbsJ5jyOZUk9i3Wyj6wV','2026-11-24 07:51:30.334821','2026-11-24 07:51:30.334821','2026-11-24 07:51:30.355211');
+INSERT INTO "project_configs" VALUES('pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','2026-11-24 08:15:57.702232','2026-11-24 08:15:57.702232','2026-11-24 08:15:57.721523');
 CREATE TABLE projects (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -177,7 +177,7 @@ CREATE TABLE projects (
 	CONSTRAINT fk_projects_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_projects_organisation_id_name UNIQUE (organisation_id, name)
 );
-INSERT INTO "projects" VALUES('pr_0VbsJ5jSYVO393MJgyCN1','org_0VbsJ5iUmuqLsB8iS2FxB','capitals',NULL,'config_0VbsJ5jyOZUk9i3Wyj6wV','2026-11-24 07:51:30.302880','2026-11-24 07:51:30.334821');
+INSERT INTO "projects" VALUES('pr_0VbsPFSikBHGS4Gk3Xt6N','org_0VbsPFRsSl5Afijs6AjcQ','Hauptstädte',NULL,'config_0VbsPFTBg7u0PN2R1WDBb','2026-11-24 08:15:57.672535','2026-11-24 08:15:57.702232');
 CREATE TABLE results (
 	id VARCHAR(128) NOT NULL, 
 	log_id VARCHAR(128) NOT NULL, 
@@ -196,7 +196,7 @@ CREATE TABLE results (
 	CONSTRAINT fk_results_run_id_evaluation_runs FOREIGN KEY(run_id) REFERENCES evaluation_runs (id), 
 	CONSTRAINT uq_results_log_id_evaluator_id UNIQUE (log_id, evaluator_id)
 );
-INSERT INTO "results" VALUES('evres_0VbsJ5kmgatM7sluL3sUJ','data_0VbsJ5kfHV7LII1qxLgl5','evfn_0VbsJ5kDEvQjw9z2mdsjc','evv_0VbsJ5kDEvQjwABvzda3q','evrun_0VbsJ5kIvlmHEex3yjSwN','true',1.0,NULL,'2026-11-24 07:51:30.384132','2026-11-24 07:51:30.384132');
+INSERT INTO "results" VALUES('evres_0VbsPFTv06uJozpt52yju','data_0VbsPFTpSg5JJo2FMvFkx','evfn_0VbsPFTPwvrB5xlwMCtMK','evv_0VbsPFTPwvrB5xuik8TFo','evrun_0VbsPFTUF88IR9G1GiJ6V','true',1.0,NULL,'2026-11-24 08:15:57.746857','2026-11-24 08:15:57.746857');
 CREATE TABLE run_evaluators (
 	run_id VARCHAR(128) NOT NULL, 
 	evaluator_id VARCHAR(128) NOT NULL, 
@@ -207,7 +207,7 @@ CREATE TABLE run_evaluators (
 	CONSTRAINT fk_run_evaluators_evaluator_version_id_evaluator_versions FOREIGN KEY(evaluator_version_id) REFERENCES evaluator_versions (id), 
 	CONSTRAINT fk_run_evaluators_run_id_evaluation_runs FOREIGN KEY(run_id) REFERENCES evaluation_runs (id)
 );
-INSERT INTO "run_evaluators" VALUES('evrun_0VbsJ5kIvlmHEex3yjSwN','evfn_0VbsJ5kDEvQjw9z2mdsjc','evv_0VbsJ5kDEvQjwABvzda3q',0);
+INSERT INTO "run_evaluators" VALUES('evrun_0VbsPFTUF88IR9G1GiJ6V','evfn_0VbsPFTPwvrB5xlwMCtMK','evv_0VbsPFTPwvrB5xuik8TFo',0);
 CREATE TABLE sessions (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -218,7 +218,7 @@ CREATE TABLE sessions (
 	CONSTRAINT fk_sessions_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_sessions_organisation_id_reference_id UNIQUE (organisation_id, reference_id)
 );
-INSERT INTO "sessions" VALUES('sesh_0VbsJ5ke5zVeAriRirIsG','org_0VbsJ5iUmuqLsB8iS2FxB','s','2026-11-24 07:51:30.376742','2026-11-24 07:51:30.376742');
+INSERT INTO "sessions" VALUES('sesh_0VbsPFToDYyeC7EwH69hS','org_0VbsPFRsSl5Afijs6AjcQ','s','2026-11-24 08:15:57.740948','2026-11-24 08:15:57.740948');
 CREATE INDEX ix_evaluators_organisation_id ON evaluators (organisation_id);
 CREATE INDEX ix_evaluator_versions_evaluator_id ON evaluator_versions (evaluator_id);
 CREATE INDEX ix_datasets_organisation_id ON datasets (organisation_id);

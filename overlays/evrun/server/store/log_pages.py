@@ -6,11 +6,12 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
-from sqlalchemy import String, cast, exists, false, or_, select
+from sqlalchemy import exists, false, select
 
 from evrun.server.schema import logs, model_configs, projects, results
 from evrun.server.store import feedback
 from evrun.server.store.logs import present
+from evrun.server.store.searching import contains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,12 +67,9 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if not filters.committed:
         conditions.append(false())
     if filters.search:
-        places = [_text("inputs"), logs.c.body["output"].as_string()]
-        conditions.append(
-            or_(*(place.icontains(filters.search, autoescape=True) for place in places))
-        )
+        conditions.append(contains(logs.c.searchable, filters.search))
     if filters.metadata_search:
-        conditions.append(_text("metadata").icontains(filters.metadata_search, autoescape=True))
+        conditions.append(contains(logs.c.searchable_metadata, filters.metadata_search))
     if filters.start is not None:
         conditions.append(logs.c.created_at >= _instant(filters.start))
     if filters.end is not None:
@@ -103,10 +101,6 @@ def _score(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _text(field: str) -> ColumnElement[str]:
-    return cast(logs.c.body[field].as_json(), String)
 
 
 def _instant(value: date | datetime) -> datetime:

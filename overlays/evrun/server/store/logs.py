@@ -16,7 +16,7 @@ from evrun.server.schema import (
     model_configs,
     projects,
 )
-from evrun.server.store import configs, feedback, results, sessions
+from evrun.server.store import configs, feedback, results, searching, sessions
 from evrun.server.store.configs import config_response
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import Json, Scope, now, utc_text
@@ -98,6 +98,8 @@ def record(
             reference_id=log.get("reference_id"),
             source=log.get("source"),
             body=body,
+            searchable=searching.payload_of(body),
+            searchable_metadata=searching.metadata_of(body),
             created_at=_instant(log, ("body", "log", "created_at"), at),
             updated_at=at,
         )
@@ -119,7 +121,9 @@ def change(scope: Scope, log_id: str, body: Json) -> Json:
         if kept.get("save", True) or field not in PAYLOAD:
             kept[field] = value
     scope.connection.execute(
-        update(logs).where(logs.c.id == log_id).values(body=kept, updated_at=now())
+        update(logs)
+        .where(logs.c.id == log_id)
+        .values(body=kept, searchable=searching.payload_of(kept), updated_at=now())
     )
     return get(scope, log_id)
 

@@ -11,6 +11,7 @@ from evrun.server.refusals import Conflict, Rule
 from evrun.server.schema import logs, model_configs, project_configs, projects
 from evrun.server.store.configs import config_response
 from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.searching import contains, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def list_page(
     """Return a page of projects whose name contains `name_filter`, whatever its case."""
     query = select(projects).where(projects.c.organisation_id == scope.organisation_id)
     if name_filter:
-        query = query.where(projects.c.name.icontains(name_filter, autoescape=True))
+        query = query.where(contains(projects.c.searchable, name_filter))
     keys = (*_SORTED_BY[sort_by], projects.c.id)
     query = query.order_by(*(key.desc() if order == "desc" else key.asc() for key in keys))
     return scope.page(query, lambda rows: _present(scope, rows), page=page, size=size)
@@ -76,6 +77,7 @@ def insert_project(
             id=project_id,
             organisation_id=scope.organisation_id,
             name=name,
+            searchable=fold(name),
             directory_id=directory_id,
             created_at=at,
             updated_at=at,
