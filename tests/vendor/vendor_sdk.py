@@ -23,8 +23,8 @@ def install(folder: Path) -> Path:
     """Make an environment with the vendor's SDK in `folder` and return its interpreter."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    installed = subprocess.run([*command, REQUIREMENT], capture_output=True, text=True, check=False)
+    command = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT)
+    installed = subprocess.run([python, *command], capture_output=True, text=True, check=False)
     assert installed.returncode == 0, installed.stderr
     return python
 
