@@ -45,7 +45,7 @@ def serve(host: str, port: int, database: str) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # `create_server` adds the address in brackets, which stands in front already.
         reason = (error.strerror or str(error)).partition(" (")[0]
@@ -53,6 +53,11 @@ def _listen(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host}, port {port}: {reason}. "
             "Choose another with --port, or let --port 0 take a free one."
         ) from error
+    # An answer leaves in two writes. Nagle's algorithm would hold the second until the client
+    # acknowledges the first, which it delays: 44 ms a request, measured, instead of 2. asyncio
+    # turns it off only for sockets that it makes itself; connections inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _announce(store: Database, database: str, host: str, port: int) -> None:
