@@ -50,7 +50,24 @@ def _validator(operation_id: str, status: int) -> jsonschema.Draft202012Validato
     if "$ref" in response:
         response = contract()["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
     schema = response["content"]["application/json"]["schema"]
-    return jsonschema.Draft202012Validator({**schema, "components": contract()["components"]})
+    return jsonschema.Draft202012Validator({**_closed(schema), "components": _closed_components()})
+
+
+@cache
+def _closed_components() -> Any:
+    return _closed(contract()["components"])
+
+
+def _closed(node: Any) -> Any:
+    """Return a schema under which an answer may have no field that is not documented."""
+    if isinstance(node, list):
+        return [_closed(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: _closed(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and "type" in node:
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 @cache
