@@ -40,7 +40,7 @@ def _result(operation_id: str) -> Any:
     module = importlib.import_module(f"evrun.resources.{resource}")
     facade = getattr(module, resource.title().replace("_", ""))
     promised = getattr(facade, name).__annotations__["return"]
-    kind = eval(promised, vars(results))  # noqa: S307 - an annotation of our own
+    kind = eval(promised, dict(vars(results)))  # noqa: S307 - an annotation of our own
     return NoneType if kind is None else kind
 
 
