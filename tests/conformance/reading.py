@@ -15,15 +15,22 @@ from _summary import wiring
 from evrun import results
 from evrun.resources._structure import structure
 from evrun_api import AuthenticatedClient
+from evrun_api.models import ErrorResponse, HTTPValidationError
 
 ROOT = Path(__file__).parents[2]
 CLIENT = AuthenticatedClient(base_url="http://evrun.test/v4", token="unused")
 
 
 def read(operation_id: str, status: int, content: bytes) -> Any:
-    """Return what the overlay makes of an answer. Raises what users would get."""
+    """Return what the client makes of an answer. Raises what users would get.
+
+    A failure is an error of the generated client's; a success goes on to the overlay.
+    """
     response = httpx.Response(status, content=content)
     parsed = _module(operation_id)._parse_response(client=CLIENT, response=response)
+    if not response.is_success:
+        assert isinstance(parsed, ErrorResponse | HTTPValidationError)
+        return parsed
     return structure(_result(operation_id), parsed)
 
 

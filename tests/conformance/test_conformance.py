@@ -46,7 +46,7 @@ CHECKS = {
 
 
 def examine(schema: OpenApiSchema) -> Outcome:
-    """Run schemathesis; every success is also read strictly, by the client and by the overlay."""
+    """Run schemathesis; every answer is also read strictly, by client and overlay."""
     unreadable: list[str] = []
 
     def observe(operation_id: str, interaction: Interaction) -> None:

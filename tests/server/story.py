@@ -99,6 +99,7 @@ class Ids:
             assert self._real.setdefault(example, actual) == actual, place
             assert actual.partition("_")[0] == example.partition("_")[0], place
         elif isinstance(example, str) and TIME.fullmatch(example):
+            assert TIME.fullmatch(actual), place  # UTC
             assert datetime.fromisoformat(actual), place
         else:
             assert (example, type(example)) == (actual, type(actual)), place
