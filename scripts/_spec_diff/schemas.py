@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _spec_diff.normal import LOWER, UPPER, Node, normalize, resolve
@@ -39,12 +40,14 @@ class Schemas:
     def compare(self, old: Any, new: Any) -> list[Finding]:
         """Return every finding below a pair, each at its shortest place.
 
-        Breadth first, and each pair of components once: so cycles end.
+        The nearest first, and each pair of components once: so cycles end.
         """
         found: list[Finding] = []
         seen: set[tuple[str, str]] = set()
-        queue: list[tuple[str, Pair]] = [("", (old, new))]
-        for place, pair in queue:
+        queue: list[tuple[int, str, int, Pair]] = [(0, "", 0, (old, new))]
+        count = 0  # what comes first of two at the same place; schemas have no order
+        while queue:
+            _, place, _, pair = heappop(queue)
             names = self._names(pair)
             if names in seen:
                 continue
@@ -52,7 +55,10 @@ class Schemas:
                 seen.add(names)
             local = self._local(pair)
             found += [each._replace(place=place + each.place) for each in local.findings]
-            queue += [(place + deeper, below) for deeper, below in local.below]
+            for deeper, below in local.below:
+                count += 1
+                there = place + deeper
+                heappush(queue, (there.count(".") + there.count("["), there, count, below))
         return found
 
     def _names(self, pair: Pair) -> tuple[str, str] | None:
@@ -86,7 +92,7 @@ class Schemas:
                 self._walk(child, place + deeper, findings, below)
 
     def _children(self, old: Node, new: Node) -> Iterator[tuple[str, Pair]]:
-        for name in old.properties.keys() & new.properties.keys():
+        for name in sorted(old.properties.keys() & new.properties.keys()):
             yield f".{name}", (old.properties[name], new.properties[name])
         if old.items is not None and new.items is not None:
             yield "[]", (old.items, new.items)
