@@ -3,12 +3,14 @@
 
     python scripts/regenerate.py            # write generated/
     python scripts/regenerate.py --check    # say whether it is as this script would write it
+    python scripts/regenerate.py --spec NEW # from another contract; say what it breaks, and stop
 
 Both generators write into a staging folder; what they wrote is formatted and proved complete and
 importable, and only then takes the place of the old tree, in one step. A document that cannot be
 used, or a tool of another version, is one line on standard error and leaves everything as it was.
 
-exit status: 0 written or fresh, 1 stale (--check), 2 unusable document, environment or command
+exit status: 0 written or fresh, 1 stale (--check) or the overlay would break, 2 unusable document,
+environment or command
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from _openapi.document import load
 from _openapi.refusal import Refusal
 from _regenerate import contract, generators, proof, replacing
 from _regenerate import tree as trees
@@ -36,7 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "openapi" / "openapi.yaml"
 GENERATED = ROOT / "generated"
 SETTINGS = ROOT / "openapi" / "generators"
-FRESH, STALE, UNUSABLE = 0, 1, 2
+OVERLAYS = ROOT / "overlays"
+FRESH, STALE, BROKEN, UNUSABLE = 0, 1, 1, 2
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,7 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         output = options.output.parent.resolve() / options.output.name
         if options.check:
             return check(options.spec, output, command=_command(options))
-        return write(options.spec, output)
+        return write(
+            options.spec, output, overlay=_overlay(options), accepted=options.accept_breaking
+        )
     except Refusal as refusal:
         print(f"regenerate: {refusal}", file=sys.stderr)
         return UNUSABLE
@@ -61,8 +67,11 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def write(spec: Path, output: Path) -> int:
-    """Build the tree and put it in the place of `output`, unless it is the same."""
+def write(spec: Path, output: Path, *, overlay: Path | None, accepted: bool) -> int:
+    """Build the tree and put it in the place of `output`, unless it is the same.
+
+    Stops with 1, before anything is replaced, if `overlay` would break and that is not `accepted`.
+    """
     with replacing.locked(output, exclusive=True):
         replacing.recover(output)
         replacing.check_replaceable(output)
@@ -71,6 +80,9 @@ def write(spec: Path, output: Path) -> int:
             files = build(spec, stage)
             actual = trees.read(output)
             differences = trees.compare(files, actual)
+            if overlay and differences and _breaks(spec, stage, output, overlay) and not accepted:
+                print(f"{output.name}/ is untouched; --accept-breaking regenerates all the same")
+                return BROKEN
             if differences or not output.exists():
                 with _step(f"replaced {output.name}/"):
                     replacing.replace(stage, output, exchange=replacing.exchange)
@@ -82,6 +94,25 @@ def write(spec: Path, output: Path) -> int:
     changes = f"{len(differences)} changed" if differences else "unchanged"
     print(f"{output.name}/: {len(files)} files, {changes}")
     return FRESH
+
+
+def _breaks(spec: Path, stage: Path, output: Path, overlay: Path) -> bool:
+    """Print what the staged tree does to the overlay; return whether something breaks."""
+    from _regenerate import impact  # noqa: PLC0415 - not for `--check`
+
+    # From another document: the contract is what it was before.
+    contracts = None if spec.samefile(CONTRACT) else (load(CONTRACT), load(spec))
+    with _step("type-checked the overlay"):
+        found = impact.assess(
+            overlay,
+            stage / replacing.NEW,
+            current=output,
+            contracts=contracts,
+            cache=ROOT / ".mypy_cache" / "regenerate",
+        )
+    if contracts or found.broken:
+        print("\n".join(found.lines()))
+    return bool(found.broken)
 
 
 def check(spec: Path, output: Path, *, command: str) -> int:
@@ -174,7 +205,22 @@ def _parser() -> argparse.ArgumentParser:
         default=GENERATED,
         help="the folder to write or compare (default: generated)",
     )
+    parser.add_argument(
+        "--overlay",
+        type=Path,
+        help="what stands on the output and must not break (default: overlays, for generated)",
+    )
+    parser.add_argument(
+        "--accept-breaking", action="store_true", help="write even if the overlay would break"
+    )
     return parser
+
+
+def _overlay(options: argparse.Namespace) -> Path | None:
+    """Return the overlay to protect: ours stands on generated/, nothing on a scratch folder."""
+    if options.overlay is not None:
+        return Path(options.overlay).resolve()
+    return OVERLAYS if options.output.resolve() == GENERATED else None
 
 
 def _pinned() -> dict[str, str]:
@@ -203,7 +249,10 @@ def _name(spec: Path) -> str:
 
 @contextmanager
 def _step(done: str) -> Iterator[None]:
+    """Say how long a step took; on a terminal, also what is under way."""
     start = time.perf_counter()
+    if sys.stderr.isatty():
+        print(f"    …    {done}", end="\r", file=sys.stderr, flush=True)
     yield
     print(f"{time.perf_counter() - start:5.2f} s  {done}", file=sys.stderr)
 

@@ -33,7 +33,7 @@ class Wiring:
 def find(root: Path, operation_ids: list[str]) -> dict[str, Wiring]:
     """Return the wiring of every operation. Raises `Refusal` where a piece is missing."""
     modules = {path.stem: path for path in (root / "generated/evrun_api/api").rglob("*_*.py")}
-    methods = _methods(root / "overlays/evrun/resources")
+    methods = methods_by_module(root / "overlays/evrun/resources")
     routes = _routes(root / "overlays/evrun/server/routes")
     tests = _tests(root / "tests" / "server", operation_ids)
     found = {}
@@ -49,7 +49,7 @@ def find(root: Path, operation_ids: list[str]) -> dict[str, Wiring]:
                 raise Refusal(f"{operation_id} has no {what}")
         found[operation_id] = Wiring(
             modules[name].relative_to(root / "generated").as_posix(),
-            tuple(methods[name]),
+            methods[name],
             routes[operation_id],
             tests[operation_id],
         )
@@ -61,8 +61,8 @@ def snake(operation_id: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation_id).lower()
 
 
-def _methods(folder: Path) -> dict[str, list[str]]:
-    """Return the public methods that end in each generated module."""
+def methods_by_module(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Return the public methods of the resources in `folder` that end in each generated module."""
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")}
     classes = {name: node for tree in trees.values() for name, node in _classes(tree).items()}
     found: dict[str, list[str]] = defaultdict(list)
@@ -77,7 +77,7 @@ def _methods(folder: Path) -> dict[str, list[str]]:
                 for called in _self_calls(method, "_calls"):
                     for module in _bound(calls, called):
                         found[module].append(f"{stem}.{method.name}")
-    return found
+    return {module: tuple(names) for module, names in found.items()}
 
 
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
