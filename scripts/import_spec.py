@@ -41,6 +41,7 @@ def contract(
     document = identifiers.mark(document)
     document = descriptions.drop(document)
     document = nullability.to_3_1(document)
+    document = nullability.without_empty_defaults(document)
     document = patches.apply(document, overlay)
     document["openapi"] = "3.1.0"
     document = identifiers.expand(document)

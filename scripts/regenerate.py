@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from _openapi.document import load
 from _openapi.refusal import Refusal
-from _regenerate import contract, generators, proof, replacing
+from _regenerate import contract, generators, inert, proof, replacing
 from _regenerate import tree as trees
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def _build(document: contract.Contract, tree: Path, pinned: dict[str, str]) -> d
     for path in tree.rglob("*.py"):
         text = trees.with_header(path.read_text(encoding="utf-8"))
         path.write_text(text, encoding="utf-8", newline="\n")
+    inert.check(trees.read(tree))
     with _step(f"proved {len(document.operations)} operations, {len(document.schemas)} schemas"):
         files = trees.read(tree)
         modules = proof.operation_modules(document.operations, files)

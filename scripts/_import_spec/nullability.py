@@ -76,6 +76,23 @@ def optional_properties(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def without_empty_defaults(node: Any, *, names: bool = False) -> Any:
+    """Return `node` without defaults of `{}` and `[]`.
+
+    No generator carries one; each drops the default, or the property's type, in silence. Left out,
+    null and empty mean the same to every server that was looked at.
+    """
+    if isinstance(node, list):
+        return [without_empty_defaults(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: without_empty_defaults(value, names=key == "properties" and not names)
+        for key, value in node.items()
+        if names or key != "default" or value not in ({}, [])
+    }
+
+
 def open_response_enums(document: dict[str, Any]) -> dict[str, Any]:
     """Let every enum that a response can hold be another string too.
 

@@ -33,12 +33,25 @@ class Fault(Exception):  # noqa: N818 -- as `Refusal`, which it becomes where th
         self.line = line
 
 
+MAX_CHARACTERS = 10 * 1024 * 1024
+MAX_NODES = 1_000_000
+"""Values in a document, each alias counted as often as it is used: a few lines of YAML can mean
+more than any memory holds."""
+
+
 def parse(text: str) -> Any:
     """Return the JSON data in `text`. Raises `Fault`."""
+    if len(text) > MAX_CHARACTERS:
+        raise Fault(f"has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     try:
         if text.lstrip().startswith("{"):
-            return _plain(json.loads(text, object_pairs_hook=_unique), ())
-        return _plain(_yaml().load(text), ())
+            data = json.loads(text, object_pairs_hook=_unique)
+        else:
+            data = _yaml().load(text)
+        _count(data)
+        return _plain(data, ())
+    except RecursionError:
+        raise Fault("is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise Fault(f"is not JSON: {error.msg}", line=error.lineno) from error
     except MarkedYAMLError as error:
@@ -82,7 +95,7 @@ def line_of(text: str, path: Path) -> int | None:
     """Return the line of `path` in `text`, or of the nearest node above it."""
     try:
         node: Any = _yaml().compose(text)
-    except YAMLError:  # JSON that is no YAML, such as an object indented by tabs.
+    except (YAMLError, RecursionError):  # JSON that is no YAML, such as an object indented by tabs.
         return None
     line = None
     for part in path:
@@ -110,6 +123,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise Fault(f'is not JSON: found duplicate key "{key}"')
         found[key] = value
     return found
+
+
+def _count(data: Any) -> None:
+    """Refuse more than `MAX_NODES` values, and what contains itself."""
+    known: dict[int, int] = {}
+    inside: set[int] = set()
+
+    def size(node: Any) -> int:
+        if not isinstance(node, dict | list):
+            return 1
+        if id(node) not in known:
+            if id(node) in inside:
+                raise Fault("contains itself, by a YAML alias")
+            inside.add(id(node))
+            known[id(node)] = 1 + sum(map(size, node.values() if isinstance(node, dict) else node))
+        return known[id(node)]
+
+    if (total := size(data)) > MAX_NODES:
+        raise Fault(f"means {total} values; at most {MAX_NODES} are read")
 
 
 def _plain(node: Any, path: Path) -> Any:
