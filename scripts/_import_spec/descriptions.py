@@ -67,12 +67,14 @@ def mark_missing(  # noqa: C901 - one branch a kind of node
         for method, operation in item.items():
             check(operation, f"{method.upper()} {path}")
             for parameter in operation.get("parameters", []):
-                check(parameter, f"{method.upper()} {path} {parameter['name']}")
+                if "$ref" not in parameter:
+                    check(parameter, f"{method.upper()} {path} {parameter['name']}")
             for status, response in operation["responses"].items():
                 if "$ref" not in response:
                     check(response, f"{method.upper()} {path} {status}")
-    for name, response in document.get("components", {}).get("responses", {}).items():
-        check(response, f"responses.{name}")
+    for kind in ("parameters", "headers", "responses"):
+        for name, shared in document.get("components", {}).get(kind, {}).items():
+            check(shared, f"{kind}.{name}")
     for name, schema in document.get("components", {}).get("schemas", {}).items():
         check(schema, name)
         for key, prop in schema.get("properties", {}).items():

@@ -23,5 +23,15 @@ def apply(document: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
             raise Refusal("an action needs a description: the reason why we differ", pointer=place)
         if not parse(action["target"]).find(document):
             raise Refusal(f"the target {action['target']} matches nothing", pointer=place)
-        document = apply_overlay(document, {"actions": [action]})
+        document = _unshared(apply_overlay(document, {"actions": [action]}))
     return document
+
+
+def _unshared(node: Any) -> Any:
+    """Return a copy in which no two places are one object.
+
+    The library puts the very same update at every match: a later action on one would change all.
+    """
+    if isinstance(node, dict):
+        return {key: _unshared(value) for key, value in node.items()}
+    return [_unshared(value) for value in node] if isinstance(node, list) else node
