@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from served import MISSING, Api, Run, make_evaluator
 
+from evrun.server.store import scope
+
 
 def test_a_projects_name_is_its_own(api: Api) -> None:
     """A taken name is 409, a blank one 422."""
@@ -137,6 +139,42 @@ def test_datapoints_from_logs_need_logs_that_were_kept(run: Run) -> None:
     assert run.api.refused("Datasets_createDatapoint", unsaved, **given)[1] == "not_saved"
     wrong = run.api.refused("Datasets_createDatapoint", {"log_ids": ["x"]}, **given)
     assert wrong[1] == "string_pattern_mismatch"
+
+
+def test_a_body_may_name_more_logs_than_a_statement(run: Run) -> None:
+    """As many as fit into a body are looked up, and all or none become datapoints."""
+    given = {"dataset_id": run.dataset_id}
+    log_id = run.log(output="x")["id"]
+    unknown = [f"data_{n}" for n in range(300_000)]
+    assert "data_0" in run.api.missing(
+        "Datasets_createDatapoint", {"log_ids": [log_id, *unknown]}, **given
+    )
+    assert run.api.ok("Datasets_get", id=run.dataset_id)["datapoint_count"] == 3
+    made = run.api.ok("Datasets_createDatapoint", {"log_ids": [log_id] * 2001}, **given)
+    assert [each["target"] for each in made] == [{"output": "x"}] * 2001
+
+
+def test_whole_lists_are_read_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, each comes once, in order and with all that belongs to it."""
+    api = run.api
+    make_evaluator(api, "number")
+    other = api.ok("Datasets_create", {"name": "o", "description": ""}, project_id=run.project_id)
+    for dataset_id in (other["id"], run.dataset_id):
+        body = {"config_id": run.config_id, "dataset_id": dataset_id, "hl_generated": False}
+        body["evaluator_ids"] = [run.evaluator_id]
+        api.ok("Evaluations_create", body, project_id=run.project_id)
+    lists: tuple[tuple[str, dict[str, str]], ...] = (
+        ("Evaluators_list", {}),
+        ("Datasets_list", {}),
+        (
+            "Evaluations_listAllForProject",
+            {"project_id": run.project_id, "evaluator_aggregates": "true"},
+        ),
+    )
+    whole = [api.ok(name, **given) for name, given in lists]
+    assert [len(each) for each in whole] == [2, 2, 3]
+    monkeypatch.setattr(scope, "PART", 1)
+    assert [api.ok(name, **given) for name, given in lists] == whole
 
 
 @pytest.mark.parametrize(
