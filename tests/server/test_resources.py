@@ -1,11 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from served import MISSING, Api, Run, make_evaluator
+from sqlalchemy import func, select
 
+from evrun.server.schema import evaluator_versions, evaluators
 from evrun.server.store import scope
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from evrun.server.database import Database
 
 
 def test_a_projects_name_is_its_own(api: Api) -> None:
@@ -212,6 +219,20 @@ def test_evaluators_change_and_go(run: Run) -> None:
     assert run.api.refused("Evaluators_update", {"name": ""}, id=run.evaluator_id)[0][-1] == "name"
     refusal = run.api.refused("Evaluators_update", {"code": "x"}, id=run.evaluator_id)
     assert refusal == (["body", "code"], "not_supported")
+
+
+def test_an_evaluator_goes_with_its_versions(api: Api, database: Database) -> None:
+    """Nothing of it is left in the database."""
+    evaluator_id = make_evaluator(api)["id"]
+    api.ok("Evaluators_update", {"return_type": "number"}, id=evaluator_id)
+    assert _count(database, evaluator_versions) == 2
+    api.ok("Evaluators_delete", id=evaluator_id)
+    assert (_count(database, evaluators), _count(database, evaluator_versions)) == (0, 0)
+
+
+def _count(database: Database, table: Table) -> int:
+    query = select(func.count()).select_from(table)
+    return database.read(lambda connection: connection.execute(query).scalar_one())
 
 
 def test_sessions_are_listed_by_project(run: Run) -> None:
