@@ -128,6 +128,14 @@ def test_a_number_is_no_time(run: Run, number: str) -> None:
     assert run.log_refused(feedback=feedback)[0] == place
 
 
+def test_a_deprecated_field_is_taken_without_a_warning(run: Run) -> None:
+    """`tool_call` is deprecated for callers, and no matter of the server's log."""
+    call = {"name": "f", "arguments": "{}"}
+    log_id = run.log(messages=[{"role": "assistant", "tool_call": call}])["id"]
+    (message,) = run.api.ok("Logs_get", id=log_id)["messages"]
+    assert message["tool_call"] == call
+
+
 def test_a_request_names_a_limited_number_of_columns(run: Run) -> None:
     """Beyond that it is 422; the same column again counts once."""
     given = {"project_id": run.project_id}

@@ -122,7 +122,8 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
         for name, field in type(parsed).model_fields.items():
             key = field.alias or name
             if key in given:
-                _refuse_numbers_as_times(getattr(parsed, name), given[key], (*loc, key))
+                # Not as an attribute: a deprecated one warns.
+                _refuse_numbers_as_times(vars(parsed)[name], given[key], (*loc, key))
     elif isinstance(parsed, list):
         for index, each in enumerate(parsed):
             _refuse_numbers_as_times(each, given[index], (*loc, index))
