@@ -125,17 +125,20 @@ def test_datapoints_keep_their_order(run: Run) -> None:
 
 def test_datapoints_come_alone_in_lists_or_from_logs(run: Run) -> None:
     """A log's inputs become text, and its output the target."""
-    log_id = run.log(inputs={"n": 1, "t": "x"}, output="Paris")["id"]
     messages = [{"role": "user", "content": "q"}]
-    given: list[Any] = [{}, [{"messages": messages}, {}], [], {"log_ids": [log_id]}]
+    full = run.log(inputs={"n": 1, "t": "x"}, output="Paris")["id"]
+    chat, bare = (run.log(row, **log)["id"] for row, log in ((1, {"messages": messages}), (2, {})))
+    given: list[Any] = [{}, [{"messages": messages}, {}], [], {"log_ids": [full, chat, bare]}]
     made = [run.api.ok("Datasets_createDatapoint", b, dataset_id=run.dataset_id) for b in given]
-    assert [len(each) for each in made] == [1, 2, 0, 1]
+    assert [len(each) for each in made] == [1, 2, 0, 3]
     assert made[1][0]["messages"][0]["content"] == "q"
     assert made[3][0]["inputs"] == {"n": "1", "t": "x"}
     assert made[3][0]["target"] == {"output": "Paris"}
+    assert made[3][1]["messages"] == made[1][0]["messages"]
+    assert [made[3][2][field] for field in ("inputs", "messages", "target")] == [None] * 3
     (dataset,) = run.api.ok("Datasets_list")
     assert dataset == run.api.ok("Datasets_get", id=run.dataset_id)
-    assert dataset["datapoint_count"] == 7
+    assert dataset["datapoint_count"] == 9
 
 
 def test_datapoints_from_logs_need_logs_that_were_kept(run: Run) -> None:
@@ -209,6 +212,7 @@ def test_evaluators_change_and_go(run: Run) -> None:
         "Evaluators_update", {"name": "new", "return_type": "number"}, id=run.evaluator_id
     )
     assert (changed["name"], changed["return_type"]) == ("new", "number")
+    assert run.api.ok("Evaluators_update", {}, id=run.evaluator_id) == changed
     assert run.get()["evaluators"][0]["return_type"] == "boolean"
     run.result(run.log()["id"], True)  # noqa: FBT003 - the verdict itself
     assert run.api.send("Evaluators_delete", id=run.evaluator_id).status_code == 409

@@ -100,12 +100,16 @@ def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
     assert MISSING in run.api.missing("Evaluations_create", body, project_id=run.project_id)
 
 
-def test_provider_keys_are_kept_nowhere(run: Run, file: Any) -> None:
-    """provider_api_keys is accepted and reaches no byte of the database's files."""
+def test_provider_keys_are_kept_nowhere(
+    run: Run, file: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """provider_api_keys is accepted and reaches no byte of the database's files, and no log."""
+    caplog.set_level("DEBUG")
     body = _create(run, provider_api_keys={"openai": "sk-very-secret"})
     run.api.ok("Evaluations_create", body, project_id=run.project_id)
     for each in file.parent.iterdir():
         assert b"sk-very-secret" not in each.read_bytes()
+    assert "sk-very-secret" not in caplog.text
 
 
 def test_datapoints_that_come_later_belong_to_no_earlier_run(run: Run) -> None:

@@ -136,17 +136,15 @@ def latest_version(scope: Scope, dataset_id: str) -> RowMapping:
 
 def present(scope: Scope, rows: Sequence[RowMapping]) -> list[Json]:
     """Return `DatasetResponse`s as the datasets are now."""
-    counts: dict[str, int] = {}
-    if rows:
-        newest = (
-            select(
-                dataset_versions.c.dataset_id,
-                func.max(dataset_versions.c.datapoint_count).label("datapoint_count"),
-            )
-            .where(dataset_versions.c.dataset_id.in_([row["id"] for row in rows]))
-            .group_by(dataset_versions.c.dataset_id)
+    newest = (
+        select(
+            dataset_versions.c.dataset_id,
+            func.max(dataset_versions.c.datapoint_count).label("datapoint_count"),
         )
-        counts = {row["dataset_id"]: row["datapoint_count"] for row in scope.rows(newest)}
+        .where(dataset_versions.c.dataset_id.in_([row["id"] for row in rows]))
+        .group_by(dataset_versions.c.dataset_id)
+    )
+    counts = {row["dataset_id"]: row["datapoint_count"] for row in scope.rows(newest)}
     return [dataset_response(row, counts[row["id"]]) for row in rows]
 
 

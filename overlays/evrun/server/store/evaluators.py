@@ -113,7 +113,7 @@ def versions(scope: Scope, version_ids: Sequence[str]) -> dict[str, RowMapping]:
 
 def present(scope: Scope, rows: Sequence[RowMapping]) -> list[Json]:
     """Return `EvaluatorResponse`s of the current versions."""
-    current = versions(scope, [row["version_id"] for row in rows]) if rows else {}
+    current = versions(scope, [row["version_id"] for row in rows])
     return [evaluator_response(row, current[row["version_id"]]) for row in rows]
 
 
