@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from answering import Answering, Reply, answering
-from commands import evrun
+from commands import environment, evrun, new_key, serving
 
 from evrun import __version__
 from evrun.cli.diagnosis import CHECKS
 from evrun_api.contract import SHA256
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 KEY = "evk_" + "0123456789" * 4
@@ -77,6 +78,53 @@ def test_all_is_fine(tmp_path: Path) -> None:
         ("/v4/projects", KEY),
     ]
     assert "size=1" in server.received[1].path
+
+
+def test_a_server_of_ours(tmp_path: Path) -> None:
+    """`evrun serve` of this version is fine; a key that it does not know, or no more, is not."""
+    key = new_key(tmp_path)
+    with serving(tmp_path) as base_url:
+        result = doctor(tmp_path, EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url)
+        assert {check: line[0] for check, line in lines(result).items()} == {
+            **dict.fromkeys(CHECKS, "✓"),
+            "TLS": "-",
+        }
+        assert lines(result)["server"] == f"✓ evrun {__version__}"
+        assert result.returncode == 0
+
+        wrong = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=base_url)
+        assert lines(wrong)["access"].startswith("✗ the key is refused (401: The server does not")
+        assert fixes(wrong) == [
+            "`evrun keys create NAME --database URL` makes one, with the URL that the server was "
+            "started with; set EVRUN_API_KEY to it."
+        ]
+        assert wrong.returncode == 3
+
+        evrun("keys", "revoke", "tests", cwd=tmp_path)
+        revoked = doctor(tmp_path, EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url)
+        assert "This key (tests) was revoked." in lines(revoked)["access"]
+        assert revoked.returncode == 3
+
+        short = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=base_url.removesuffix("/v4"))
+        assert lines(short)["server"].startswith("✓")
+        assert fixes(short) == [f"Addresses end in /v4: set EVRUN_BASE_URL to {base_url}."]
+
+
+def test_it_needs_no_server_extra(tmp_path: Path) -> None:
+    """The doctor is for those who only send, too."""
+    hidden = "sys.modules.update(dict.fromkeys(['starlette', 'sqlalchemy', 'pydantic']))"
+    code = f"import sys; {hidden}; from evrun.cli import main; main()"
+    with answering(NOT_FOUND, OURS) as server:
+        result = subprocess.run(
+            [sys.executable, "-c", code, "doctor", "--base-url", f"{server.url}/v4"],
+            cwd=tmp_path,
+            env=environment(EVRUN_API_KEY=KEY),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_json_says_the_same_to_machines(tmp_path: Path) -> None:

@@ -32,11 +32,10 @@ PAGE = (ROOT / "overlays" / "MIGRATING.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.timeout(300)
 
 PIECE = re.compile(
-    r"^\| `(?P<operation>\w+)` \| `(?P<left>.+?)` \| (?:`(?P<right>.+?)`|the same) \|$"
+    r"^\| `(?P<operation>\w+)` \| `(?P<left>[^`]+)` \| (?:`(?P<right>[^`]+)`|the same) \|$"
     r"|^```python humanloop\n(?P<theirs>.*?)^```\n\n```python evrun\n(?P<ours>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-ROW = re.compile(r"^\| ([^|`]*(?:`[^|`]*`[^|`]*)*) \| (.+) \| (.+) \|$", re.MULTILINE)
 
 
 @frozen
@@ -55,9 +54,15 @@ PAIRS = [
     for found in PIECE.finditer(PAGE)
 ]
 
-BEHAVIOUR = [found[1] for found in ROW.finditer(PAGE.partition("## What behaves otherwise")[2])][
-    2:
-]  # the head, and the line below it
+
+def rows(title: str) -> list[tuple[str, ...]]:
+    """Return the cells of the table in a section, without its head and the line below that."""
+    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    table = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
+    return [tuple(cells) for cells in table[2:]]
+
+
+BEHAVIOUR = [what for what, *_ in rows("What behaves otherwise")]
 
 
 def plain(value: Any) -> Any:
@@ -83,6 +88,14 @@ def comparable(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
+def test_no_code_of_the_page_is_left_out() -> None:
+    """Each row of a table of operations and each block of code is one of the pairs below."""
+    in_rows = len(re.findall(r"^\| `[A-Z]\w+_", PAGE, re.MULTILINE))
+    in_blocks = len(re.findall(r"^```\w", PAGE, re.MULTILINE))
+    assert len([pair for pair in PAIRS if pair.operation]) == in_rows
+    assert 2 * len([pair for pair in PAIRS if not pair.operation]) == in_blocks
+
+
 def test_the_page_has_every_operation_that_the_sdk_has(vendor_python: Path) -> None:
     """Each operation of the contract stands there, but for extensions, which the SDK lacks."""
     operations = contract_operations()
@@ -94,6 +107,27 @@ def test_the_page_has_every_operation_that_the_sdk_has(vendor_python: Path) -> N
             resource, _, method = method_of(name).partition(".")
             found = vendor.run(f"hasattr(client.{resource}, {method!r})")
             assert found == Ran(name not in ours_alone), name
+
+
+METHODS = """
+sorted(
+    f"{resource}.{name}"
+    for resource, api in vars(client).items()
+    for name in dir(api)
+    if not name.startswith("_") and hasattr(api, f"a{name}")
+)
+"""
+
+
+def test_what_the_sdk_has_besides_stands_on_the_page(vendor_python: Path) -> None:
+    """Each method of the SDK is an operation of the contract, or named as what is not here."""
+    with VendorCode(vendor_python, "http://127.0.0.1:9/v4", "k") as vendor:
+        vendor.run(PAIRS[0].theirs)
+        methods = set(vendor.run(METHODS).value)
+    named = [
+        name for left, _ in rows("What is not here") for name in re.findall(r"`([\w.]+)`", left)
+    ]
+    assert sorted(named) == sorted(methods - {method_of(name) for name in contract_operations()})
 
 
 def test_every_line_does_the_same_on_both_sides(vendor_python: Path, tmp_path: Path) -> None:
