@@ -10,12 +10,14 @@ import httpx
 import pytest
 
 from evrun import errors
+from evrun._sent import SentRequest
 from evrun.cli import diagnosis
 from evrun.cli.diagnosis import Exchange, Finding, Reach, Server, Setting
 
 URL = Setting("https://evals.example/v4", "EVRUN_BASE_URL", "EVRUN_BASE_URL")
 KEY = Setting("evk_" + "a1B2" * 10, "EVRUN_API_KEY", "EVRUN_API_KEY")
 OWN = Server("0.2.0", "a" * 64)
+ASKED = SentRequest(method="GET", url="https://evals.example", headers=(), body="", body_size=0)
 DAY = 86_400.0
 ENDS = "Jun  1 12:00:00 2027 GMT"
 CERTIFICATE = {
@@ -265,7 +267,7 @@ def test_another_contract_names_both_sides() -> None:
 
 
 def answered(kind: type[errors.StatusError], status: int, body: str = "") -> errors.StatusError:
-    return kind(f"answered {status}.", status=status, body=body)
+    return kind(f"answered {status}.", request=ASKED, status=status, body=body)
 
 
 CREATE = (
@@ -308,7 +310,7 @@ CREATE = (
             "Check EVRUN_BASE_URL: it is where the v4 API itself answers, without a redirect.",
         ),
         (
-            errors.DecodeError("no JSON.", status=200),
+            errors.DecodeError("no JSON.", request=ASKED, status=200),
             None,
             "no JSON.",
             "Check EVRUN_BASE_URL: it is where the v4 API itself answers, without a redirect.",
@@ -320,7 +322,7 @@ CREATE = (
             "Ask again later; the server's log says more.",
         ),
         (
-            errors.DisconnectedError("broke."),
+            errors.DisconnectedError("broke.", request=ASKED),
             OWN,
             "broke.",
             "Ask again later; the server's log says more.",
