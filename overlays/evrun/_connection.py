@@ -9,13 +9,12 @@ of `import httpx`; and anew in a forked child, because two processes on one conn
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import weakref
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Literal
 
 import httpx
@@ -244,18 +243,14 @@ class AsyncPool:
         self._reset()
 
 
-class _Elsewhere:
-    """Stands for the loop where asyncio has none: trio runs one at a time."""
-
-
-_ELSEWHERE = _Elsewhere()
-
-
 def _running() -> object:
+    """Return what stands for the running event loop."""
+    import asyncio  # noqa: PLC0415 - 40 modules, and a client that is not awaited needs none of them
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        return _ELSEWHERE
+        return get_ident()  # trio has no loop to name, and runs once in a thread at a time
 
 
 def _closed() -> ConfigurationError:
