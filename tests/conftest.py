@@ -19,8 +19,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's keys, addresses and proxies out of the tests."""
+    """Keep the machine's keys, addresses, proxies and certificates out of the tests."""
     for name in ("EVRUN_API_KEY", "EVRUN_BASE_URL", "HUMANLOOP_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("EVRUN_LOG", "EVRUN_LOG_PAYLOADS", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

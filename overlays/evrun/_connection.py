@@ -9,13 +9,12 @@ of `import httpx`; and anew in a forked child, because two processes on one conn
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import weakref
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Literal
 
 import httpx
@@ -45,24 +44,28 @@ class Connection:
     http_client: httpx.Client | httpx.AsyncClient | None = None
     middleware: Sequence[Middleware] | Sequence[AsyncMiddleware] = ()
 
+    embedded: bool = False
+    """The transport is the embedded server's, which minds forks itself."""
+
     def __attrs_post_init__(self) -> None:
-        """Refuse what would be dropped in silence. Raises `ConfigurationError`."""
-        if isinstance(self.concurrency, bool) or not self.concurrency >= 1:
-            raise ConfigurationError(
-                f"concurrency={self.concurrency!r} is no whole number from 1 up."
-            )
-        taken = "http_client" if self.http_client is not None else "transport"
-        given = [name for name in ("proxy", "verify", "cert") if self._changed(name)]
+        """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
+        _check_concurrency(self.concurrency)
+        _check_tls(self.verify, self.cert)
+        taken: str | None = None
+        dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
         if self.http_client is not None:
-            given += [
-                name for name in ("transport", "trust_env", "concurrency") if self._changed(name)
-            ]
-        elif self.transport is None or self.transport == "fast":
-            return
-        if given:
-            raise ConfigurationError(
-                f"{given[0]}=… has no effect beside {taken}=…: set it up in the {taken} itself."
-            )
+            taken = "http_client"
+            dropped.insert(0, "transport")
+        elif self._has_own_transport():
+            taken = "transport"
+        for name in dropped:
+            if taken and self._changed(name):
+                raise ConfigurationError(
+                    f"{name}=… has no effect beside {taken}=…: set it up in the {taken} itself."
+                )
+
+    def _has_own_transport(self) -> bool:
+        return not (self.transport is None or isinstance(self.transport, str))
 
     def _changed(self, name: str) -> bool:
         return bool(getattr(self, name) != getattr(fields(Connection), name).default)
@@ -73,9 +76,18 @@ class Connection:
             value = getattr(self, name)
             if self._changed(name) and not isinstance(value, str | bool):
                 raise ConfigurationError(
-                    f"A client with {name}=… cannot be pickled: connections, contexts and "
-                    "functions stay in their process. Make the client where it is used."
+                    f"A client with {name}=… cannot be pickled or copied: connections, contexts "
+                    "and functions stay in their process. Make the client where it is used."
                 )
+        if isinstance(self.proxy, httpx.Proxy) and self.proxy.ssl_context is not None:
+            raise ConfigurationError(
+                "A client whose proxy has an ssl_context cannot be pickled or copied: make the "
+                "client where it is used."
+            )
+
+    def survives_fork(self) -> bool:
+        """Whether connections can be made anew: not those that somebody else opens."""
+        return self.embedded or (self.http_client is None and not self._has_own_transport())
 
     def client(self) -> httpx.Client:
         """Return a new client, or the user's own."""
@@ -116,15 +128,34 @@ class Connection:
     def tls(self) -> ssl.SSLContext:
         """Return the TLS context; clients with the same settings share one."""
         if isinstance(self.verify, ssl.SSLContext):
-            context = self.verify
-            if self.cert is not None:
-                raise ConfigurationError(
-                    "cert=… beside verify=<SSLContext>: call its load_cert_chain(…) instead."
-                )
-            return context
+            return self.verify
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
         trusted = tuple(os.environ.get(name) for name in names) if self.trust_env else ()
-        return _tls(self.verify, self.cert, trusted)
+        pair = (self.cert,) if isinstance(self.cert, str) else self.cert or ()
+        files = (self.verify if isinstance(self.verify, str) else None, *pair, *trusted)
+        return _tls(self.verify, self.cert, trusted, tuple(map(_changed_at, files)))
+
+
+def _check_concurrency(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"concurrency={value!r} is no whole number from 1 up.")
+
+
+def _check_tls(verify: object, cert: object) -> None:
+    if not isinstance(verify, bool | str | ssl.SSLContext):
+        raise ConfigurationError(
+            f"verify={verify!r} is no bool, no path as a str, and no ssl.SSLContext."
+        )
+    pair = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert,)  # noqa: PLR2004
+    if cert is not None and not all(isinstance(each, str) for each in pair):
+        raise ConfigurationError(
+            "cert is no path as a str, and no pair of them (certificate, key). A key with a "
+            "password: load both into an ssl.SSLContext, and pass that as verify=…."
+        )
+    if cert is not None and isinstance(verify, ssl.SSLContext):
+        raise ConfigurationError(
+            "cert=… has no effect beside verify=<SSLContext>: call its load_cert_chain(…) instead."
+        )
 
 
 @lru_cache(maxsize=16)
@@ -132,9 +163,11 @@ def _tls(
     verify: bool | str,  # noqa: FBT001 - httpx's own argument
     cert: str | tuple[str, str] | None,
     trusted: tuple[str | None, ...],
+    _changed: tuple[int | None, ...],
 ) -> ssl.SSLContext:
     """Return a context. `trusted` holds what it depends on besides: the environment's certificates.
 
+    `_changed` is there to tell renewed files, which a long-lived process meets, from the old ones.
     httpx's own `verify=<str>` and `cert=` are deprecated; these are what it says to do instead.
     """
     try:
@@ -148,11 +181,21 @@ def _tls(
         if cert is not None:
             context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     except OSError as error:
+        named = [f"verify={verify!r}", f"cert={cert!r}"]
+        if verify is True and any(trusted):
+            named.append(f"SSL_CERT_FILE={trusted[0]!r}")
         raise ConfigurationError(
-            f"verify={verify!r}, cert={cert!r}: cannot be loaded ({error}). verify is a file or "
-            "folder of certificates in PEM form; cert is a PEM file with the key, or a pair."
+            f"{', '.join(named)}: cannot be loaded ({error}). verify is a file or folder of "
+            "certificates in PEM form; cert is a PEM file with the key, or a pair."
         ) from error
     return context
+
+
+def _changed_at(path: str | None) -> int | None:
+    try:
+        return None if path is None else Path(path).stat().st_mtime_ns
+    except OSError:
+        return None  # loading it says what is wrong
 
 
 class Pool:
@@ -162,6 +205,7 @@ class Pool:
         self.connection = connection
         self._client: httpx.Client | None = None
         self._closed = False
+        self._stranded = False
         self._building = Lock()  # several threads may send the first request
         _POOLS.add(self)
 
@@ -172,6 +216,8 @@ class Pool:
             with self._building:
                 if self._closed:
                     raise _closed()
+                if self._stranded:
+                    raise _stranded()
                 if self._client is None:
                     self._client = self.connection.client()
                 client = self._client
@@ -187,7 +233,9 @@ class Pool:
 
     def forked(self) -> None:
         """Forget the parent's connections, without closing what it still uses."""
-        _INHERITED.append(self._client)
+        if self._client is not None:
+            _INHERITED.append(self._client)
+            self._stranded = not self.connection.survives_fork()
         self._client = None
         self._building = Lock()
 
@@ -201,6 +249,7 @@ class AsyncPool:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._closed = False
+        self._stranded = False
         self._reset()
         _POOLS.add(self)
 
@@ -211,6 +260,8 @@ class AsyncPool:
         """Like `Pool.client`, for the running loop."""
         if self._closed:
             raise _closed()
+        if self._stranded:
+            raise _stranded()
         loop = _running()
         kept = self._kept.get(loop)
         if kept is None:
@@ -240,26 +291,31 @@ class AsyncPool:
 
     def forked(self) -> None:
         """Like `Pool.forked`."""
-        _INHERITED.append(self._kept)
+        if self._kept:
+            _INHERITED.append(self._kept)
+            self._stranded = not self.connection.survives_fork()
         self._reset()
 
 
-class _Elsewhere:
-    """Stands for the loop where asyncio has none: trio runs one at a time."""
-
-
-_ELSEWHERE = _Elsewhere()
-
-
 def _running() -> object:
+    """Return what stands for the running event loop."""
+    import asyncio  # noqa: PLC0415 - 40 modules, and a client that is not awaited needs none of them
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        return _ELSEWHERE
+        return get_ident()  # trio has no loop to name, and runs once in a thread at a time
 
 
 def _closed() -> ConfigurationError:
     return ConfigurationError("This client was closed. Make a new one, or close it later.")
+
+
+def _stranded() -> ConfigurationError:
+    return ConfigurationError(
+        "This client sends through an http_client or transport of yours, whose connections belong "
+        "to the process that this one was forked from. Make the client where it is used."
+    )
 
 
 _POOLS: weakref.WeakSet[Pool | AsyncPool] = weakref.WeakSet()

@@ -6,6 +6,7 @@ An outcome is a response or httpx's error as a value.
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,24 @@ _UNTRUSTED: Final = (
     "Is this the right server? If it has a certificate of your own authority, pass "
     "verify=ssl.create_default_context(cafile=…), or set SSL_CERT_FILE."
 )
+_NOT_TRUSTED_BY_IT: Final = (
+    "The server asks for a client certificate that it trusts: pass cert=… (a file, or a pair of "
+    "certificate and key)."
+)
+_NO_TLS: Final = "What listens there does not speak TLS: is it http://… instead of https://…?"
+
+_PROXY: Final = "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
+
+_TLS_REFUSALS: Final = (
+    (re.compile("CERTIFICATE_VERIFY_FAILED"), _UNTRUSTED),
+    # Alerts of the server's. In TLS 1.3 one may come after the request has left, unread for ever.
+    (
+        re.compile(r"ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)"),
+        _NOT_TRUSTED_BY_IT,
+    ),
+    (re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE"), _NO_TLS),
+)
+"""Handshakes that fail the same way each time, and what to do about them."""
 
 _BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
     400: (errors.BadRequestError, "The server could not read the request."),
@@ -87,14 +106,17 @@ def failure(outcome: Outcome, now: datetime) -> Failure | None:
 def _transport_fate(error: httpx.HTTPError) -> Fate:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return Fate.FINAL
-    if _untrusted(error):
+    if _tls_refusal(error):
         return Fate.FINAL
     return Fate.UNSENT if isinstance(error, _UNSENT) else Fate.UNKNOWN
 
 
-def _untrusted(error: httpx.HTTPError) -> bool:
-    """Whether the server's certificate is the trouble: trying again will not mend it."""
-    return isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+def _tls_refusal(error: httpx.HTTPError) -> str | None:
+    """Return what to do if both sides cannot agree on TLS: trying again will not mend it."""
+    if not isinstance(error, httpx.NetworkError):
+        return None
+    text = str(error)
+    return next((advice for pattern, advice in _TLS_REFUSALS if pattern.search(text)), None)
 
 
 def _status_fate(status: int, wait: float | None) -> Fate:
@@ -157,10 +179,12 @@ def _transport_error(
             f"{_outcome(ambiguous=ambiguous)}",
             request=what,
         )
-    if isinstance(error, _UNSENT):
+    refusal = _tls_refusal(error)
+    if isinstance(error, _UNSENT) or refusal:
+        advice = refusal or (_PROXY if isinstance(error, httpx.ProxyError) else None)
         return errors.ConnectError(
             f"{where}: cannot connect ({_reason(error)}). Nothing was sent. "
-            f"{_UNTRUSTED if _untrusted(error) else _who_is_there(request)}",
+            f"{advice or _who_is_there(request)}",
             request=what,
         )
     broken = errors.AmbiguousDisconnectError if ambiguous else errors.DisconnectedError

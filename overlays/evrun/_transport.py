@@ -7,7 +7,9 @@ functions through `client.generated` gets the same retries and errors.
 from __future__ import annotations
 
 import contextvars
+import ssl
 import threading
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -19,7 +21,7 @@ from evrun._retry import Wait
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Never
 
     from evrun._clock import Clock
@@ -80,7 +82,8 @@ class Transport(httpx.BaseTransport):
         client = self._pool.client()
         if client.is_closed:
             raise _closed_by_user()
-        return read(client.send(request, stream=True, follow_redirects=False))
+        with _httpx_names():
+            return read(client.send(request, stream=True, follow_redirects=False))
 
     def handle_async_request(self, _: httpx.Request) -> Never:
         """Refuse: an `Evrun` cannot be awaited."""
@@ -111,6 +114,15 @@ def _within(seconds: float, send: Callable[[], httpx.Response]) -> httpx.Respons
     if isinstance(ended[0], BaseException):
         raise ended[0]
     return ended[0]
+
+
+@contextmanager
+def _httpx_names() -> Iterator[None]:
+    """Raise as httpx's what it forgets to: a TLS alert, on an asynchronous connection."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise httpx.ReadError(str(error)) from error
 
 
 def _closed_by_user() -> ConfigurationError:
@@ -164,8 +176,9 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         client = await self._pool.client()
         if client.is_closed:
             raise _closed_by_user()
-        response = await client.send(request, stream=True, follow_redirects=False)
-        return await read_async(response)
+        with _httpx_names():
+            response = await client.send(request, stream=True, follow_redirects=False)
+            return await read_async(response)
 
     def handle_request(self, _: httpx.Request) -> Never:
         """Refuse: an `AsyncEvrun` must be awaited."""

@@ -143,7 +143,7 @@ class Evrun(BaseClient[Pool]):
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
-            Connection(transport=server.transport()),
+            Connection(transport=server.transport(), embedded=True),
             server=server,
         )
         return client
@@ -303,7 +303,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
-            Connection(transport=server.async_transport()),
+            Connection(transport=server.async_transport(), embedded=True),
             server=server,
         )
         return client

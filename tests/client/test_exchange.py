@@ -218,7 +218,7 @@ def _raised(error: Exception) -> FakeApi:
             httpx.ProxyError("407"),
             errors.ConnectError,
             "cannot connect (407). Nothing was sent. "
-            "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?",
+            "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it.",
         ),
         (
             httpx.ConnectTimeout("slow"),
