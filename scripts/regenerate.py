@@ -154,6 +154,9 @@ def _build(document: contract.Contract, tree: Path, pinned: dict[str, str]) -> d
         generators.generate(source, tree, SETTINGS, trees.HEADER)
     with _step("formatted"):
         generators.tidy(tree, SETTINGS)
+    for package in replacing.PACKAGES:
+        path = tree / package / trees.ORIGIN
+        path.write_text(trees.origin(document.sha256), encoding="utf-8", newline="\n")
     for path in tree.rglob("*.py"):
         text = trees.with_header(path.read_text(encoding="utf-8"))
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -23,6 +23,9 @@ HEADER = """\
 # and run `python scripts/regenerate.py`.
 """
 
+ORIGIN = "contract.py"
+"""In each package: the module that says which contract it was made from."""
+
 Kind = Literal["edited", "outdated", "missing", "stray"]
 
 
@@ -53,6 +56,15 @@ def read(folder: Path) -> dict[str, bytes]:
 def with_header(text: str) -> str:
     """Return a generated module that says where it comes from."""
     return text if text.startswith(HEADER) else f"{HEADER}\n{text}"
+
+
+def origin(contract: str) -> str:
+    """Return the module that says, where no manifest is installed, which contract it comes from."""
+    return f'''"""The contract that this package was generated from."""
+
+SHA256 = "{contract}"
+"""Over the contract's content and order, but not its layout; as in MANIFEST.json."""
+'''
 
 
 def sha256(content: bytes) -> str:

@@ -249,6 +249,24 @@ def test_the_manifest_says_what_the_tree_was_made_from(made: Path) -> None:
     assert set(manifest["files"]) == set(contents(made / "generated")) - {"MANIFEST.json"}
 
 
+def test_both_packages_say_which_contract_they_come_from(made: Path) -> None:
+    """Each package has the manifest's hash of the contract; reading the client's loads no model."""
+    manifest = json.loads((made / "generated" / "MANIFEST.json").read_text())
+    program = """
+import sys
+from evrun_api.contract import SHA256
+print(SHA256)
+print([name for name in sys.modules if "models" in name and name.startswith("evrun_")])
+from evrun_models import contract
+print(contract.SHA256)
+"""
+    assert python(made / "generated", program).splitlines() == [
+        manifest["contract"]["sha256"],
+        "[]",
+        manifest["contract"]["sha256"],
+    ]
+
+
 def test_check_of_a_fresh_tree_is_one_line(spec: Path) -> None:
     """--check answers 0 and one line; caches and the hand-written README do not count."""
     cache = spec.parent / "generated" / "evrun_api" / "__pycache__"
