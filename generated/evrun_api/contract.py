@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "36ff004c9d450f77d293cb0008562ebadf17a10d2a51cec516587e3042ee16ec"
+SHA256 = "f9c60c35461d835a03efde982323e023634df32b68feddfbf1d6482c21ce6d35"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -48,7 +48,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
         f"- `{method.upper()} {path}` {operation['operationId']}{deprecated}: "
         f"{_flat(operation['description'])}"
     )
-    parameters = [p for p in operation.get("parameters", ()) if p["in"] == "query"]
+    parameters = [p for p in operation.get("parameters", ()) if p.get("in") == "query"]
     if parameters:
         yield f"  - query: {', '.join(map(_parameter, parameters))}"
     body = operation.get("requestBody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from served import make_evaluator, make_run
@@ -107,6 +108,13 @@ def seed(schema: OpenApiSchema, world: World) -> None:
     @schema.hook
     def map_query(context: Any, query: Any) -> Any:
         return query and world.parameters(_id(context), query)
+
+    @schema.hook
+    def map_headers(context: Any, headers: Any) -> Any:
+        # Short keys come up again and again, for other requests.
+        if headers and "Idempotency-Key" in headers:
+            headers["Idempotency-Key"] = secrets.token_hex(8)
+        return headers
 
     @schema.hook
     def map_body(context: Any, body: Any) -> Any:

@@ -505,3 +505,25 @@ def test_a_patch_applies_to_every_match() -> None:
     action = {"target": "$.paths.*.*.x", "description": "why", "update": {"y": 1}}
     patched = patches.apply(document, {"actions": [action]})
     assert patched == {"paths": {"/a": {"get": {"x": {"y": 1}}}, "/b": {"post": {"x": {"y": 1}}}}}
+
+
+def test_a_later_patch_changes_what_it_names_and_nothing_else() -> None:
+    """Places that an earlier one updated alike stay places of their own."""
+    document: dict[str, Any] = {"a": {}, "b": {}}
+    actions = [
+        {"target": "$.*", "description": "why", "update": {"x": {"y": 1}}},
+        {"target": "$.a", "description": "why", "update": {"x": {"z": 2}}},
+    ]
+    patched = patches.apply(document, {"actions": actions})
+    assert patched == {"a": {"x": {"y": 1, "z": 2}}, "b": {"x": {"y": 1}}}
+
+
+def test_what_is_shared_needs_a_description_where_it_stands() -> None:
+    """A parameter or header in components is asked for once, its references never."""
+    shared = {"K": {"name": "K", "in": "header"}}
+    operation = {"description": "d", "parameters": [{"$ref": "#/K"}], "responses": {}}
+    document = {
+        "paths": {"/a": {"post": operation}},
+        "components": {"parameters": shared, "headers": {"H": {}}},
+    }
+    assert descriptions.mark_missing(document)[1] == ["parameters.K", "headers.H"]

@@ -37,11 +37,21 @@ def contract() -> dict[str, Any]:
 def contract_operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     """Return every operation of the contract by its id: method, path and description."""
     return {
-        operation["operationId"]: (method.upper(), path, operation)
+        operation["operationId"]: (method.upper(), path, _resolved(operation))
         for path, item in contract()["paths"].items()
         for method, operation in item.items()
         if method != "parameters"
     }
+
+
+def _resolved(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation with the parameters that it shares with others."""
+    shared = contract()["components"]["parameters"]
+    parameters = [
+        shared[each["$ref"].rsplit("/", 1)[1]] if "$ref" in each else each
+        for each in operation.get("parameters", ())
+    ]
+    return {**operation, "parameters": parameters}
 
 
 @cache
@@ -98,6 +108,7 @@ def conforms(response: httpx.Response, operation_id: str) -> None:
     else:
         assert set(response.json()) == {"detail"}
     assert response.headers["X-Request-ID"]
+    assert response.headers["Evrun-Capabilities"]
 
 
 class Api:
@@ -107,7 +118,13 @@ class Api:
         self.http = httpx.Client(base_url=BASE_URL, transport=transport, headers={"X-API-KEY": key})
 
     def send(
-        self, operation_id: str, body: Any = None, *, content: bytes | None = None, **given: Any
+        self,
+        operation_id: str,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        idempotency_key: str | None = None,
+        **given: Any,
     ) -> httpx.Response:
         """Send a request; `given` are path and query parameters."""
         operation: Operation = OPERATIONS[operation_id]
@@ -117,12 +134,15 @@ class Api:
                 path = path.replace(f"{{{name}}}", given.pop(name))
         if content is None and body is not None:
             content = json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         response = self.http.request(
             operation.method,
             path,
             params=given,
             content=content,
-            headers={"Content-Type": "application/json"} if content is not None else None,
+            headers=headers,
         )
         conforms(response, operation_id)
         return response

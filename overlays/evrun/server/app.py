@@ -21,11 +21,14 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evrun.server import refusals
+from evrun._version import __version__
+from evrun.server import idempotency, refusals
 from evrun.server.authentication import HEADER, Authenticator, Unauthenticated
+from evrun.server.idempotency import Answer
 from evrun.server.requests import Invalid, TooLarge, parse_body, parse_parameters, read_body
 from evrun.server.routes import OPERATIONS
 from evrun.server.store.scope import Scope
+from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -36,15 +39,19 @@ if TYPE_CHECKING:
     from starlette.types import Scope as AsgiScope
 
     from evrun.server.database import Database
+    from evrun.server.idempotency import Attempt
     from evrun.server.operations import Operation
 
 PREFIX = "/v4"
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request body."""
 THREADS = 32
+CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}"
+"""What clients may rely on, in every answer: a dictionary of RFC 9651."""
 
 _LOGGER = logging.getLogger("evrun.server")
 _REQUEST_ID = "X-Request-ID"
+_ANNOUNCEMENT = "Evrun-Capabilities"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -58,7 +65,7 @@ def create_app(
     server = _Server(database, Authenticator(local_key), body_limit)
     app = Starlette(
         routes=server.routes(),
-        middleware=[Middleware(_RequestId)],
+        middleware=[Middleware(_Envelope)],
         exception_handlers={HTTPException: _http_error},
         lifespan=server.lifespan,
     )
@@ -93,7 +100,7 @@ class _Server:
         for operation in OPERATIONS.values():
             by_path.setdefault(operation.path, {})[operation.method] = operation
         # One route per path, so that a 405 names every method that there is.
-        routes = []
+        routes = [Route("/healthz", _health)]
         for path, operations in by_path.items():
             route = Route(PREFIX + path, self._endpoint(operations), methods=list(operations))
             route.methods = set(operations)  # Starlette adds HEAD, which the contract does not
@@ -126,17 +133,16 @@ class _Server:
             )
         content = await read_body(request, self._body_limit) if operation.body else b""
         answer = await self._in_thread(self._perform, operation, request, key, content)
-        if answer is None:
-            return Response(status_code=operation.status)
-        return _json(operation.status, answer)
+        headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
+        if not answer.content:
+            return Response(status_code=answer.status, headers=headers)
+        return _json(answer.status, answer.content, headers)
 
-    def _perform(
-        self, operation: Operation, request: Request, key: str, content: bytes
-    ) -> bytes | None:
+    def _perform(self, operation: Operation, request: Request, key: str, content: bytes) -> Answer:
         """Carry out a request, in a worker thread."""
 
-        def authenticated(connection: Connection) -> str:
-            return self._authenticator.organisation(connection, key)
+        def authenticated(connection: Connection) -> Scope:
+            return Scope(connection, self._authenticator.organisation(connection, key))
 
         def parsed() -> tuple[Any, Any]:
             parameters = parse_parameters(
@@ -144,20 +150,34 @@ class _Server:
             )
             return parameters, parse_body(operation.body, content) if operation.body else None
 
-        def read(connection: Connection) -> Any:
-            scope = Scope(connection, authenticated(connection))
-            return operation.handle(scope, *parsed())
+        def handled(scope: Scope, asked: tuple[Any, Any]) -> Answer:
+            data = operation.handle(scope, *asked)
+            return Answer(operation.status, b"" if data is None else pydantic_core.to_json(data))
 
-        if operation.writes:
-            # Who asks and what is asked are settled before the one writer is kept waiting.
-            organisation_id = self._database.read(authenticated)
-            asked = parsed()
-            answer = self._database.write(
-                lambda connection: operation.handle(Scope(connection, organisation_id), *asked)
+        if not operation.writes:
+            return self._database.read(
+                lambda connection: handled(authenticated(connection), parsed())
             )
-        else:
-            answer = self._database.read(read)
-        return None if answer is None else pydantic_core.to_json(answer)
+
+        def looked_up(connection: Connection) -> tuple[str, Attempt | None, Answer | None]:
+            scope = authenticated(connection)
+            attempt = _attempt(request, content)
+            earlier = None if attempt is None else idempotency.recall(scope, attempt)
+            return scope.organisation_id, attempt, earlier
+
+        # Who asks and what is asked are settled before the one writer is kept waiting.
+        organisation_id, attempt, earlier = self._database.read(looked_up)
+        if earlier is not None:
+            return earlier
+        asked = parsed()
+
+        def written(connection: Connection) -> Answer:
+            scope = Scope(connection, organisation_id)
+            if attempt is None:
+                return handled(scope, asked)
+            return idempotency.once(scope, attempt, lambda: handled(scope, asked))
+
+        return self._database.write(written)
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
@@ -165,6 +185,21 @@ class _Server:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evrun-server")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
+
+
+def _attempt(request: Request, content: bytes) -> Attempt | None:
+    if request.method != "POST":
+        return None  # the other methods are harmless to repeat as they are
+    values = request.headers.getlist(idempotency.HEADER)
+    path, query = request.scope["path"], request.scope["query_string"]
+    target = f"{path}?{query.decode('latin-1')}"
+    return idempotency.read_attempt(values, request.method, target, content)
+
+
+async def _health(_: Request) -> Response:
+    """Say that the server is there, and which it is. It needs no key and touches no database."""
+    health = {"status": "ok", "version": __version__, "contract": SHA256}
+    return _json(200, pydantic_core.to_json(health))
 
 
 _STATUSES: dict[type[refusals.Refusal], int] = {
@@ -209,8 +244,11 @@ def _json(status: int, content: bytes, headers: Mapping[str, str] | None = None)
     return Response(content, status, headers, media_type="application/json")
 
 
-class _RequestId:
-    """Names every exchange: by the caller's own id if it is a sane one, else by a new one."""
+class _Envelope:
+    """Names every exchange, and announces what the server can do.
+
+    The name is the caller's own id if it is a sane one, else a new one.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -223,9 +261,11 @@ class _RequestId:
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(12)
         scope["evrun.request_id"] = request_id
 
-        async def named(message: Message) -> None:
+        async def addressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[_REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[_REQUEST_ID] = request_id
+                headers[_ANNOUNCEMENT] = CAPABILITIES
             await send(message)
 
-        await self._app(scope, receive, named)
+        await self._app(scope, receive, addressed)

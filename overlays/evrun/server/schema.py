@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -41,6 +42,7 @@ METADATA = MetaData(
 
 # Bytewise comparison everywhere: PostgreSQL's default collations do not sort ids by age.
 Identifier = String(128).with_variant(String(128, collation="C"), "postgresql")
+IdempotencyKey = String(255).with_variant(String(255, collation="C"), "postgresql")
 Json = JSON(none_as_null=True)
 
 
@@ -108,6 +110,19 @@ api_keys = Table(
     Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
     _created(),
     Column("revoked_at", UtcDateTime),
+)
+
+# What was answered to a POST under a key of the caller's, for repeating it (see `idempotency`).
+idempotency_keys = Table(
+    "idempotency_keys",
+    METADATA,
+    _to("organisations", primary=True),
+    Column("key", IdempotencyKey, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),  # of the request
+    Column("status", Integer, nullable=False),
+    Column("answer", LargeBinary, nullable=False),  # the body, byte for byte
+    _created(),
+    Index(None, "created_at"),
 )
 
 projects = Table(

@@ -13,15 +13,18 @@ from ...models.create_dataset_request import CreateDatasetRequest
 from ...models.dataset_response import DatasetResponse
 from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     project_id: str,
     *,
     body: CreateDatasetRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -103,6 +106,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateDatasetRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[DatasetResponse | ErrorResponse | HTTPValidationError]:
     """Create a dataset
 
@@ -110,6 +114,7 @@ def sync_detailed(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatasetRequest): A new, empty dataset.
 
     Raises:
@@ -123,6 +128,7 @@ def sync_detailed(
     kwargs = _get_kwargs(
         project_id=project_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -137,6 +143,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: CreateDatasetRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> DatasetResponse | ErrorResponse | HTTPValidationError | None:
     """Create a dataset
 
@@ -144,6 +151,7 @@ def sync(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatasetRequest): A new, empty dataset.
 
     Raises:
@@ -158,6 +166,7 @@ def sync(
         project_id=project_id,
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -166,6 +175,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateDatasetRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[DatasetResponse | ErrorResponse | HTTPValidationError]:
     """Create a dataset
 
@@ -173,6 +183,7 @@ async def asyncio_detailed(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatasetRequest): A new, empty dataset.
 
     Raises:
@@ -186,6 +197,7 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         project_id=project_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -198,6 +210,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: CreateDatasetRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> DatasetResponse | ErrorResponse | HTTPValidationError | None:
     """Create a dataset
 
@@ -205,6 +218,7 @@ async def asyncio(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatasetRequest): A new, empty dataset.
 
     Raises:
@@ -220,5 +234,6 @@ async def asyncio(
             project_id=project_id,
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed

@@ -14,15 +14,18 @@ from ...models.create_datapoints_by_logs_request import CreateDatapointsByLogsRe
 from ...models.datapoint_response import DatapointResponse
 from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     dataset_id: str,
     *,
     body: CreateDatapointRequest | CreateDatapointsByLogsRequest | list[CreateDatapointRequest],
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -117,6 +120,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateDatapointRequest | CreateDatapointsByLogsRequest | list[CreateDatapointRequest],
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | list[DatapointResponse]]:
     """Add datapoints to a dataset
 
@@ -125,6 +129,7 @@ def sync_detailed(
 
     Args:
         dataset_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatapointRequest | CreateDatapointsByLogsRequest |
             list[CreateDatapointRequest]):
 
@@ -139,6 +144,7 @@ def sync_detailed(
     kwargs = _get_kwargs(
         dataset_id=dataset_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -153,6 +159,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: CreateDatapointRequest | CreateDatapointsByLogsRequest | list[CreateDatapointRequest],
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | list[DatapointResponse] | None:
     """Add datapoints to a dataset
 
@@ -161,6 +168,7 @@ def sync(
 
     Args:
         dataset_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatapointRequest | CreateDatapointsByLogsRequest |
             list[CreateDatapointRequest]):
 
@@ -176,6 +184,7 @@ def sync(
         dataset_id=dataset_id,
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -184,6 +193,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateDatapointRequest | CreateDatapointsByLogsRequest | list[CreateDatapointRequest],
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | list[DatapointResponse]]:
     """Add datapoints to a dataset
 
@@ -192,6 +202,7 @@ async def asyncio_detailed(
 
     Args:
         dataset_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatapointRequest | CreateDatapointsByLogsRequest |
             list[CreateDatapointRequest]):
 
@@ -206,6 +217,7 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         dataset_id=dataset_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -218,6 +230,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: CreateDatapointRequest | CreateDatapointsByLogsRequest | list[CreateDatapointRequest],
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | list[DatapointResponse] | None:
     """Add datapoints to a dataset
 
@@ -226,6 +239,7 @@ async def asyncio(
 
     Args:
         dataset_id (str):
+        idempotency_key (str | Unset):
         body (CreateDatapointRequest | CreateDatapointsByLogsRequest |
             list[CreateDatapointRequest]):
 
@@ -242,5 +256,6 @@ async def asyncio(
             dataset_id=dataset_id,
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed

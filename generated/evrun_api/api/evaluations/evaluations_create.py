@@ -13,15 +13,18 @@ from ...models.create_evaluation_request import CreateEvaluationRequest
 from ...models.error_response import ErrorResponse
 from ...models.evaluation_response import EvaluationResponse
 from ...models.http_validation_error import HTTPValidationError
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     project_id: str,
     *,
     body: CreateEvaluationRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -103,6 +106,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluationRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluationResponse | HTTPValidationError]:
     """Create an evaluation run
 
@@ -114,6 +118,7 @@ def sync_detailed(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateEvaluationRequest): A new run: a config, evaluated on a dataset by evaluators.
 
     Raises:
@@ -127,6 +132,7 @@ def sync_detailed(
     kwargs = _get_kwargs(
         project_id=project_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -141,6 +147,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluationRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluationResponse | HTTPValidationError | None:
     """Create an evaluation run
 
@@ -152,6 +159,7 @@ def sync(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateEvaluationRequest): A new run: a config, evaluated on a dataset by evaluators.
 
     Raises:
@@ -166,6 +174,7 @@ def sync(
         project_id=project_id,
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -174,6 +183,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluationRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluationResponse | HTTPValidationError]:
     """Create an evaluation run
 
@@ -185,6 +195,7 @@ async def asyncio_detailed(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateEvaluationRequest): A new run: a config, evaluated on a dataset by evaluators.
 
     Raises:
@@ -198,6 +209,7 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         project_id=project_id,
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -210,6 +222,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluationRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluationResponse | HTTPValidationError | None:
     """Create an evaluation run
 
@@ -221,6 +234,7 @@ async def asyncio(
 
     Args:
         project_id (str):
+        idempotency_key (str | Unset):
         body (CreateEvaluationRequest): A new run: a config, evaluated on a dataset by evaluators.
 
     Raises:
@@ -236,5 +250,6 @@ async def asyncio(
             project_id=project_id,
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed

@@ -21,8 +21,11 @@ def _get_kwargs(
     *,
     body: CreateEvaluationLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -112,6 +115,7 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: CreateEvaluationLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[CreateLogResponse | ErrorResponse | HTTPValidationError]:
     """Log an external generation
 
@@ -123,6 +127,7 @@ def sync_detailed(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationLogRequest): An output that was generated outside the platform, and
             the datapoint it is for.
 
@@ -138,6 +143,7 @@ def sync_detailed(
         evaluation_id=evaluation_id,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -153,6 +159,7 @@ def sync(
     client: AuthenticatedClient,
     body: CreateEvaluationLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> CreateLogResponse | ErrorResponse | HTTPValidationError | None:
     """Log an external generation
 
@@ -164,6 +171,7 @@ def sync(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationLogRequest): An output that was generated outside the platform, and
             the datapoint it is for.
 
@@ -180,6 +188,7 @@ def sync(
         client=client,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -189,6 +198,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: CreateEvaluationLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[CreateLogResponse | ErrorResponse | HTTPValidationError]:
     """Log an external generation
 
@@ -200,6 +210,7 @@ async def asyncio_detailed(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationLogRequest): An output that was generated outside the platform, and
             the datapoint it is for.
 
@@ -215,6 +226,7 @@ async def asyncio_detailed(
         evaluation_id=evaluation_id,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -228,6 +240,7 @@ async def asyncio(
     client: AuthenticatedClient,
     body: CreateEvaluationLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> CreateLogResponse | ErrorResponse | HTTPValidationError | None:
     """Log an external generation
 
@@ -239,6 +252,7 @@ async def asyncio(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationLogRequest): An output that was generated outside the platform, and
             the datapoint it is for.
 
@@ -256,5 +270,6 @@ async def asyncio(
             client=client,
             body=body,
             evaluatee_id=evaluatee_id,
+            idempotency_key=idempotency_key,
         )
     ).parsed

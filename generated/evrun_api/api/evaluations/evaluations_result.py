@@ -21,8 +21,11 @@ def _get_kwargs(
     *,
     body: CreateEvaluationResultLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -112,6 +115,7 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: CreateEvaluationResultLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluationResultResponse | HTTPValidationError]:
     """Record an evaluation result
 
@@ -124,6 +128,7 @@ def sync_detailed(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationResultLogRequest): An evaluator's verdict on a log of the run,
             reached outside the platform. Exactly one of `result` and `error` is needed.
 
@@ -139,6 +144,7 @@ def sync_detailed(
         evaluation_id=evaluation_id,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -154,6 +160,7 @@ def sync(
     client: AuthenticatedClient,
     body: CreateEvaluationResultLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluationResultResponse | HTTPValidationError | None:
     """Record an evaluation result
 
@@ -166,6 +173,7 @@ def sync(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationResultLogRequest): An evaluator's verdict on a log of the run,
             reached outside the platform. Exactly one of `result` and `error` is needed.
 
@@ -182,6 +190,7 @@ def sync(
         client=client,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -191,6 +200,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: CreateEvaluationResultLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluationResultResponse | HTTPValidationError]:
     """Record an evaluation result
 
@@ -203,6 +213,7 @@ async def asyncio_detailed(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationResultLogRequest): An evaluator's verdict on a log of the run,
             reached outside the platform. Exactly one of `result` and `error` is needed.
 
@@ -218,6 +229,7 @@ async def asyncio_detailed(
         evaluation_id=evaluation_id,
         body=body,
         evaluatee_id=evaluatee_id,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -231,6 +243,7 @@ async def asyncio(
     client: AuthenticatedClient,
     body: CreateEvaluationResultLogRequest,
     evaluatee_id: str | Unset = UNSET,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluationResultResponse | HTTPValidationError | None:
     """Record an evaluation result
 
@@ -243,6 +256,7 @@ async def asyncio(
     Args:
         evaluation_id (str):
         evaluatee_id (str | Unset):
+        idempotency_key (str | Unset):
         body (CreateEvaluationResultLogRequest): An evaluator's verdict on a log of the run,
             reached outside the platform. Exactly one of `result` and `error` is needed.
 
@@ -260,5 +274,6 @@ async def asyncio(
             client=client,
             body=body,
             evaluatee_id=evaluatee_id,
+            idempotency_key=idempotency_key,
         )
     ).parsed

@@ -12,14 +12,17 @@ from ...models.create_evaluator_request import CreateEvaluatorRequest
 from ...models.error_response import ErrorResponse
 from ...models.evaluator_response import EvaluatorResponse
 from ...models.http_validation_error import HTTPValidationError
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
     body: CreateEvaluatorRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -93,6 +96,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluatorRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluatorResponse | HTTPValidationError]:
     """Create an evaluator
 
@@ -100,6 +104,7 @@ def sync_detailed(
     outside, and no code or model runs on the server.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateEvaluatorRequest): A new evaluator.
 
     Raises:
@@ -112,6 +117,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -125,6 +131,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluatorRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluatorResponse | HTTPValidationError | None:
     """Create an evaluator
 
@@ -132,6 +139,7 @@ def sync(
     outside, and no code or model runs on the server.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateEvaluatorRequest): A new evaluator.
 
     Raises:
@@ -145,6 +153,7 @@ def sync(
     return sync_detailed(
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -152,6 +161,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluatorRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | EvaluatorResponse | HTTPValidationError]:
     """Create an evaluator
 
@@ -159,6 +169,7 @@ async def asyncio_detailed(
     outside, and no code or model runs on the server.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateEvaluatorRequest): A new evaluator.
 
     Raises:
@@ -171,6 +182,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -182,6 +194,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: CreateEvaluatorRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | EvaluatorResponse | HTTPValidationError | None:
     """Create an evaluator
 
@@ -189,6 +202,7 @@ async def asyncio(
     outside, and no code or model runs on the server.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateEvaluatorRequest): A new evaluator.
 
     Raises:
@@ -203,5 +217,6 @@ async def asyncio(
         await asyncio_detailed(
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed

@@ -12,14 +12,17 @@ from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
 from ...models.project_config_response import ProjectConfigResponse
 from ...models.project_model_config_request import ProjectModelConfigRequest
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
     body: ProjectModelConfigRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -98,6 +101,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: ProjectModelConfigRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | ProjectConfigResponse]:
     """Register a model config
 
@@ -105,6 +109,7 @@ def sync_detailed(
     created if there is none. Registering the same settings again returns the same config.
 
     Args:
+        idempotency_key (str | Unset):
         body (ProjectModelConfigRequest): Settings of a model, and the project to register them
             with.
 
@@ -118,6 +123,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -131,6 +137,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: ProjectModelConfigRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | ProjectConfigResponse | None:
     """Register a model config
 
@@ -138,6 +145,7 @@ def sync(
     created if there is none. Registering the same settings again returns the same config.
 
     Args:
+        idempotency_key (str | Unset):
         body (ProjectModelConfigRequest): Settings of a model, and the project to register them
             with.
 
@@ -152,6 +160,7 @@ def sync(
     return sync_detailed(
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -159,6 +168,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: ProjectModelConfigRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | ProjectConfigResponse]:
     """Register a model config
 
@@ -166,6 +176,7 @@ async def asyncio_detailed(
     created if there is none. Registering the same settings again returns the same config.
 
     Args:
+        idempotency_key (str | Unset):
         body (ProjectModelConfigRequest): Settings of a model, and the project to register them
             with.
 
@@ -179,6 +190,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -190,6 +202,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: ProjectModelConfigRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | ProjectConfigResponse | None:
     """Register a model config
 
@@ -197,6 +210,7 @@ async def asyncio(
     created if there is none. Registering the same settings again returns the same config.
 
     Args:
+        idempotency_key (str | Unset):
         body (ProjectModelConfigRequest): Settings of a model, and the project to register them
             with.
 
@@ -212,5 +226,6 @@ async def asyncio(
         await asyncio_detailed(
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed

@@ -12,14 +12,17 @@ from ...models.create_project_request import CreateProjectRequest
 from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
 from ...models.project_response import ProjectResponse
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
     body: CreateProjectRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -93,12 +96,14 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateProjectRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | ProjectResponse]:
     """Create a project
 
      Creates a project. Its name must be new in the organisation.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateProjectRequest): A new project.
 
     Raises:
@@ -111,6 +116,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = client.get_httpx_client().request(
@@ -124,12 +130,14 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: CreateProjectRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | ProjectResponse | None:
     """Create a project
 
      Creates a project. Its name must be new in the organisation.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateProjectRequest): A new project.
 
     Raises:
@@ -143,6 +151,7 @@ def sync(
     return sync_detailed(
         client=client,
         body=body,
+        idempotency_key=idempotency_key,
     ).parsed
 
 
@@ -150,12 +159,14 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: CreateProjectRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | ProjectResponse]:
     """Create a project
 
      Creates a project. Its name must be new in the organisation.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateProjectRequest): A new project.
 
     Raises:
@@ -168,6 +179,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        idempotency_key=idempotency_key,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -179,12 +191,14 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: CreateProjectRequest,
+    idempotency_key: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | ProjectResponse | None:
     """Create a project
 
      Creates a project. Its name must be new in the organisation.
 
     Args:
+        idempotency_key (str | Unset):
         body (CreateProjectRequest): A new project.
 
     Raises:
@@ -199,5 +213,6 @@ async def asyncio(
         await asyncio_detailed(
             client=client,
             body=body,
+            idempotency_key=idempotency_key,
         )
     ).parsed
