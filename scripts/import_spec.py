@@ -81,10 +81,13 @@ def main(argv: list[str] | None = None) -> int:
         upstream = load(options.upstream)
         ours = load(options.output) if options.output.exists() else {}
         document, remarks = contract(upstream, _selection(options), load(options.patches), ours)
+        text = HEADER + dump(document)
     except Refusal as error:
         print(f"import_spec: {error}", file=sys.stderr)
         return 2
-    text = HEADER + dump(document)
+    except RecursionError:
+        print(f"import_spec: {options.upstream.name}: is nested too deeply", file=sys.stderr)
+        return 2
     staged = options.output.with_suffix(".tmp")
     staged.write_text(text, encoding="utf-8")
     staged.replace(options.output)
