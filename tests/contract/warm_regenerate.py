@@ -118,7 +118,7 @@ def warm(script: ModuleType, spec: str) -> None:
             become(command, env)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    vars(subprocess)["run"] = here
+    subprocess.run = here  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         script.main(["--spec", spec, "--output", str(Path(folder, "out"))])
 
@@ -139,9 +139,9 @@ def _once(compiled: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     """Answer until standard input ends."""
     script = importlib.import_module("regenerate")
-    vars(generators)["ThreadPoolExecutor"] = InTurn
+    generators.ThreadPoolExecutor = InTurn  # type: ignore[attr-defined]
     warm(script, sys.argv[1])
-    vars(subprocess)["run"] = run
+    subprocess.run = run  # type: ignore[assignment]
     for line in sys.stdin:
         folder = Path(line.strip())
         arguments = ["--spec", "spec.json", "--output", str(folder / "out")]
