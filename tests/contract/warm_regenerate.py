@@ -139,7 +139,7 @@ def _once(compiled: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     """Answer until standard input ends."""
     script = importlib.import_module("regenerate")
-    generators.ThreadPoolExecutor = InTurn  # type: ignore[attr-defined]
+    generators.ThreadPoolExecutor = InTurn  # type: ignore[attr-defined,assignment]
     warm(script, sys.argv[1])
     subprocess.run = run  # type: ignore[assignment]
     for line in sys.stdin:
