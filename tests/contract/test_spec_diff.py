@@ -150,6 +150,17 @@ def test_the_same_in_3_0_and_in_3_1_is_no_change() -> None:
     assert diff(*documents) == []
 
 
+def test_a_union_of_types_is_compared_by_its_types() -> None:
+    """A list that joins the numbers of a union widens it, and is not another thing altogether."""
+    numbers = [{"type": "boolean"}, {"type": "number"}]
+    texts = {"type": "array", "items": {"type": "string"}}
+    place = "components.schemas.Out.properties.must"
+    old, new = (document((place, {"anyOf": each})) for each in (numbers, [*numbers, texts]))
+    (change,) = diff(old, new)
+    assert (change.kind, change.severity) == ("type-widened", Severity.RISK)
+    assert [each.kind for each in diff(new, old)] == ["type-narrowed"]
+
+
 def test_order_is_no_change() -> None:
     """Keys may stand anywhere."""
     shuffler = random.Random(1)  # noqa: S311 - a shuffle
