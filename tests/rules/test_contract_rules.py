@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import pytest
@@ -161,6 +161,23 @@ def test_a_result_allows_none_where_the_schema_does(kind: type[Any], schema: str
     for name, attribute in hints.items():
         if attribute.type is not Any:
             assert ("None" in str(attribute.type)) == (name not in required), name
+
+
+@pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())
+def test_an_id_in_a_result_has_its_type(kind: type[Any], schema: str) -> None:
+    """Wherever the contract names a prefix, the result's field is of that id type alone."""
+    hints = attrs.fields_dict(attrs.resolve_types(kind))
+    for name, site in SCHEMAS[schema]["properties"].items():
+        wanted = {PREFIXED[node["x-id-prefix"]] for node in nodes(site) if "x-id-prefix" in node}
+        held = {each for each in _members(hints[name].type) if each in TYPES}
+        assert held - {ids.DatapointId} == wanted, name
+
+
+def _members(kind: Any) -> Iterator[Any]:
+    """Yield the types that an annotation is made of."""
+    yield kind
+    for each in get_args(kind):
+        yield from _members(each)
 
 
 def test_every_operation_is_reached_by_a_resource() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+import httpx
 from attrs import evolve, frozen
 
 from evrun._exchange import EXTRA_QUERY, RECEIVED, parser_error
@@ -98,6 +99,10 @@ def _typed_errors(query: Query) -> Iterator[None]:
     except EvrunError as error:
         # It was raised below httpx and generated code, whose ten frames explain nothing.
         raise error.with_traceback(None) from error.__cause__
+    except httpx.InvalidURL as error:
+        raise InvalidRequestError(
+            f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
+        ) from error
     except _GENERATED as error:
         received = RECEIVED.get()
         if received is None:
