@@ -43,6 +43,7 @@ class Received:
     path: str
     key: str | None
     body: Any
+    idempotency_key: str | None = None
 
 
 @define
@@ -73,7 +74,9 @@ def answering(
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = json.loads(content) if content else None
             key = self.headers.get("X-API-KEY")
-            server.received.append(Received(self.command, self.path, key, body))
+            server.received.append(
+                Received(self.command, self.path, key, body, self.headers.get("Idempotency-Key"))
+            )
             chosen = replies.get(self.path.partition("?")[0], reply)
             self.close_connection = True
             if not chosen.status:

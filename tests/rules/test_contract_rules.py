@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
+import httpx
 import pytest
 
 from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations
 from evrun import _config, ids, results
+from evrun._exchange import is_harmless
 from evrun.ids import Id
 from evrun.resources import _bodies
 
@@ -197,6 +199,32 @@ def _is_endpoint(value: object) -> bool:
 
 def _snake(operation_id: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation_id).lower()
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "harmless"),
+    [
+        ("Evaluations_updateStatus", True),  # the status that it has already: 200
+        ("Evaluations_addEvaluators", True),  # one that is there already: 200
+        ("Logs_update", True),  # fields are set to what was sent
+        ("Logs_updateByRef", True),
+        ("Evaluators_update", False),  # each change is a new version
+    ],
+)
+def test_the_patches_that_may_happen_twice_are_named(operation_id: str, *, harmless: bool) -> None:
+    """The client repeats exactly those after a lost answer."""
+    path = next(
+        path for path, _, each in operations(CONTRACT) if each["operationId"] == operation_id
+    )
+    url = f"https://api.test/v4{re.sub('{[^}]*}', 'id_1', path)}"
+    assert is_harmless(httpx.Request("PATCH", url)) is harmless
+
+
+def test_every_patch_is_judged() -> None:
+    """A new PATCH of the contract needs a row above."""
+    patches = {each["operationId"] for _, method, each in operations(CONTRACT) if method == "patch"}
+    (mark,) = test_the_patches_that_may_happen_twice_are_named.pytestmark  # type: ignore[attr-defined]
+    assert patches == {operation_id for operation_id, _ in mark.args[1]}
 
 
 def test_the_default_address_is_the_contracts_server() -> None:

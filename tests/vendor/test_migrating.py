@@ -259,6 +259,34 @@ def broken_connections_say_whether_anything_was_sent(sides: Sides) -> None:
             assert caught.value.sent is sent
 
 
+def refusals_for_now_are_sent_again(sides: Sides) -> None:
+    later = Reply(429, {"detail": "Later"}, {"retry-after-ms": "0"})
+    with answering(later) as server:
+        assert "humanloop.exceptions.ApiException" in " ".join(sides.theirs(LOG, server.url).raised)
+        assert len(server.received) == 1
+        with sides.ours(server.url) as client, pytest.raises(evrun.RateLimitedError):
+            client.evaluations.log("evrun_1", datapoint_id="1", log={})
+        assert len(server.received) == 1 + 4
+
+
+def a_lost_answer_is_repeated_under_its_key(sides: Sides) -> None:
+    with answering(Reply(0)) as server:
+        assert sides.theirs(LOG, server.url).raised[0].startswith("urllib3.exceptions.")
+        with sides.ours(server.url) as client, pytest.raises(evrun.UnknownOutcomeError):
+            client.evaluations.log("evrun_1", datapoint_id="1", log={})
+        theirs, ours = server.received
+        assert (theirs.idempotency_key, len(ours.idempotency_key or "")) == (None, 36)
+    announced = Reply(503, {"detail": "x"}, {"Evrun-Capabilities": "idempotency=86400"})
+    with answering(announced) as server:
+        with (
+            sides.ours(server.url, max_retries=1) as client,
+            pytest.raises(evrun.UnknownOutcomeError),
+        ):
+            client.evaluations.log("evrun_1", datapoint_id="1", log={})
+        first, second = (each.idempotency_key for each in server.received)
+        assert first == second
+
+
 def waits_end(sides: Sides) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -309,6 +337,8 @@ SHOWN: dict[str, Callable[[Sides], None]] = {
     "a success without a promised field": a_field_that_is_missing_is_named,
     "a redirect": redirects_are_not_followed,
     "no connection, or one that breaks": broken_connections_say_whether_anything_was_sent,
+    "a POST that is declined for now (429)": refusals_for_now_are_sent_again,
+    "a POST whose answer is lost": a_lost_answer_is_repeated_under_its_key,
     "time limits": waits_end,
     "a list outside a page": lists_are_tuples,
     "times": times_are_utc,

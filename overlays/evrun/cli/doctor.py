@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-from attrs import asdict, frozen
+from attrs import asdict, define, frozen
 from rich.console import Console
 from rich.text import Text
 
@@ -86,63 +86,68 @@ def _seconds(value: float) -> float:
 
 def examine(base_url: str | None, timeout: float) -> Report:
     """Make every check that the ones before it leave sense in."""
-    own = Server(__version__, SHA256)
-    seen: list[Server] = []
-    findings = list(_check(base_url, timeout, own, seen))
+    examination = _Examination(base_url, timeout, Server(__version__, SHA256))
+    findings = list(examination.findings())
     done = {each.check for each in findings}
     stopped = next((each.check for each in findings[::-1] if each.outcome == "failed"), "")
     rest = [diagnosis.skipped(each, f"see {stopped}") for each in CHECKS if each not in done]
     in_order = sorted((*findings, *rest), key=lambda each: CHECKS.index(each.check))
-    return Report(_without_key(in_order), own, seen[0] if seen else None)
+    return Report(_without_key(in_order), examination.own, examination.server)
 
 
-def _check(
-    base_url: str | None, timeout: float, own: Server, seen: list[Server]
-) -> Iterator[Finding]:
-    """Yield what is found; `seen` gets the server, if it is one of ours."""
-    place = "--base-url" if base_url else "EVRUN_BASE_URL"
-    try:
-        config = _config.resolve(api_key=_ANY_KEY, base_url=base_url, timeout=None)
-    except ConfigurationError as error:
-        yield diagnosis.unusable("address", error, place)
-        return
-    named = base_url or os.environ.get("EVRUN_BASE_URL")
-    url = Setting(config.base_url, place if named else "the default", place)
-    yield diagnosis.address(url)
+@define
+class _Examination:
+    """Goes from one check to the next, until one takes the sense from all that follow."""
 
-    key = None
-    try:
-        sent = str(_config.resolve(api_key=None, base_url=base_url, timeout=None).api_key)
-    except ConfigurationError as error:
-        yield diagnosis.unusable("key", error, "EVRUN_API_KEY")
-    else:
+    base_url: str | None
+    timeout: float
+    own: Server
+    server: Server | None = None
+    """What answered, once it did, if it is one of ours."""
+
+    def findings(self) -> Iterator[Finding]:
+        place = "--base-url" if self.base_url else "EVRUN_BASE_URL"
+        try:
+            config = _config.resolve(api_key=_ANY_KEY, base_url=self.base_url, timeout=None)
+        except ConfigurationError as error:
+            yield diagnosis.unusable("address", error, place)
+            return
+        named = self.base_url or os.environ.get("EVRUN_BASE_URL")
+        url = Setting(config.base_url, place if named else "the default", place)
+        yield diagnosis.address(url)
+        key, form = self._key()
+        yield form
+
+        reached = diagnosis.network(probing.connect(url.value, self.timeout), url)
+        yield reached
+        if reached.outcome == "failed":
+            return
+        exchange = probing.ask_health(url.value.removesuffix("/v4"), self.timeout)
+        encryption = diagnosis.encryption(exchange, url, time.time())
+        yield encryption
+        if encryption.outcome == "failed":
+            return
+        answered, self.server = diagnosis.server(exchange, url)
+        yield answered
+        if exchange.status is None:
+            return
+        yield diagnosis.contract(self.server, self.own)
+        if key is not None:
+            refusal = probing.list_a_project(url.value, key.value, self.timeout)
+            yield diagnosis.access(refusal, url, key, self.server)
+
+    def _key(self) -> tuple[Setting | None, Finding]:
+        """Return the key that clients send, if it can be one."""
+        try:
+            config = _config.resolve(api_key=None, base_url=self.base_url, timeout=None)
+        except ConfigurationError as error:
+            return None, diagnosis.unusable("key", error, _KEYS[0])
         # Which one is sent is `_config`'s to decide; this only names it.
-        variable = next(each for each in _KEYS if os.environ.get(each) == sent)
+        sent = str(config.api_key)
+        variable = next((each for each in _KEYS if os.environ.get(each) == sent), _KEYS[0])
         key = Setting(sent, variable, variable)
         form = diagnosis.key_form(key)
-        yield form
-        if form.outcome == "failed":
-            key = None
-
-    reached = diagnosis.network(probing.connect(url.value, timeout), url)
-    yield reached
-    if reached.outcome == "failed":
-        return
-    exchange = probing.ask_health(url.value.removesuffix("/v4"), timeout)
-    encryption = diagnosis.encryption(exchange, url, time.time())
-    yield encryption
-    if encryption.outcome == "failed":
-        return
-    answered, server = diagnosis.server(exchange, url)
-    yield answered
-    if server is not None:
-        seen.append(server)
-    if exchange.status is None:
-        return
-    yield diagnosis.contract(server, own)
-    if key is not None:
-        refusal = probing.list_a_project(url.value, key.value, timeout)
-        yield diagnosis.access(refusal, url, key, server)
+        return (key if form.outcome == "passed" else None), form
 
 
 def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -151,8 +156,10 @@ def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
 
     def clean(text: str) -> str:
         for key in keys:
-            if len(key) >= _SECRET:
-                text = text.replace(key, diagnosis.masked(key))
+            shown = diagnosis.masked(key)
+            # Its beginnings too: messages are cut, maybe in the middle of it.
+            for end in range(len(key), max(len(shown), _SECRET) - 1, -1):
+                text = text.replace(key[:end], shown)
         return "".join(each if each.isprintable() else " " for each in text)
 
     return tuple(

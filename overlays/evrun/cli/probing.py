@@ -92,7 +92,7 @@ def _tls(response: httpx.Response) -> Mapping[str, Any]:
 def list_a_project(url: str, key: str, timeout: float) -> EvrunError | None:
     """Ask for something cheap with the key, as a program would; return what that raised."""
     try:
-        with Evrun(api_key=key, base_url=url, timeout=timeout) as client:
+        with Evrun(api_key=key, base_url=url, timeout=timeout, max_retries=0) as client:
             client.projects.list(size=1)
     except EvrunError as error:
         return error
