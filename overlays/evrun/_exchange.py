@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 RECEIVED: ContextVar[httpx.Response | None] = ContextVar("evrun_received", default=None)
 """The success that the current call got, for the error that its parser may raise."""
 
+RAISED: ContextVar[Exception | None] = ContextVar("evrun_raised", default=None)
+"""What a middleware, hook or transport of the user's raised: it reaches the caller as it is."""
+
 ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("evrun_answers", default=None)
 """Where whoever asked for raw responses collects them."""
 
@@ -66,6 +69,8 @@ class Attempt:
 class Trail:
     """What it took to get a response; `of` finds it."""
 
+    request: httpx.Request
+    """What was sent at last: with the options' headers, query and body."""
     attempts: int
     elapsed: float
     """Seconds, waits included."""
@@ -118,7 +123,7 @@ def exchange(
         log_attempt(attempt, attempts, payloads=options.log_payloads)
         outcome = yield Attempt(attempt, left())
         assert outcome is not None  # noqa: S101 - only a wait has none
-        trail = Trail(attempts, clock.monotonic() - start, key)
+        trail = Trail(attempt, attempts, clock.monotonic() - start, key)
         log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
         if isinstance(outcome, httpx.Response):
             announced.note(outcome)
@@ -179,7 +184,12 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
             "added to.",
             parameter="extra_body",
         )
-    return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise errors.InvalidRequestError(
+            f"extra_body: {error}. Nothing was sent.", parameter="extra_body"
+        ) from error
 
 
 def is_harmless(request: httpx.Request) -> bool:
@@ -252,7 +262,7 @@ def _told(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
 def parser_error(problem: str, response: httpx.Response) -> errors.DecodeError:
     """Return the error for a success in which only the parser sees what is wrong."""
     trail = Trail.of(response)
-    error = _failures.decode_error(problem, response)
+    error = _failures.decode_error(problem, response, trail.request)
     error.attempts, error.elapsed = trail.attempts, trail.elapsed
     error.idempotency_key = trail.idempotency_key
     return error
