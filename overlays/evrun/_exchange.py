@@ -49,11 +49,15 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _CAPABILITIES: Final = "Evrun-Capabilities"
 
 HARMLESS_PATCH: Final = re.compile(
-    r"/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?", re.ASCII
+    r".*(/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?)", re.ASCII
 )
 """The ends of the paths whose PATCH may be carried out twice: the contract promises 200 for what is
 so already, and a log's fields are set to what was sent. A rule test holds it against the contract.
 Changing an evaluator is not among them: each change is a new version."""
+
+
+_LOST: Final = "An earlier attempt got no answer and may have been carried out."
+"""Beside a refusal: "it is there already", or "there is nothing to delete", may be its work."""
 
 
 @frozen
@@ -140,23 +144,26 @@ def exchange(
             time_left=left(),
             jitter=clock.jitter,
         )
-        if failure.fate is Fate.UNKNOWN and not harmless:
+        if failure.fate is Fate.UNKNOWN:
             lost = outcome, attempt
+        ambiguous = lost is not None and not harmless
         log_decision(attempt, attempts, decision)
         if isinstance(decision, Wait):
             yield decision
             continue
-        if failure.fate in {Fate.UNSENT, Fate.DECLINED} and lost is not None:
+        if ambiguous and lost is not None and failure.fate in {Fate.UNSENT, Fate.DECLINED}:
             # That this attempt did nothing says nothing about the one before.
             outcome, attempt = lost
         passed = (left() or 1.0) <= 0
         error = _failures.error(
             outcome,
             attempt,
-            ambiguous=lost is not None,
+            ambiguous=ambiguous,
             deadline=options.deadline if passed else None,
             now=clock.now(),
         )
+        if failure.fate is Fate.FINAL and lost is not None:
+            error.args = (f"{error} {_LOST}",)
         raise _told(error, trail, failure, decision) from (
             outcome if isinstance(outcome, httpx.HTTPError) else None
         )
@@ -195,7 +202,7 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
 def is_harmless(request: httpx.Request) -> bool:
     """Whether carrying the request out twice is as good as once."""
     if request.method == "PATCH":
-        return HARMLESS_PATCH.search(request.url.path) is not None
+        return HARMLESS_PATCH.fullmatch(request.url.path) is not None
     # Deleting twice leaves the same state (RFC 9110, section 9.2.2).
     return request.method in {"GET", "HEAD", "OPTIONS", "DELETE"}
 
