@@ -6,7 +6,7 @@ import pytest
 from served import MISSING, Api, Run, make_run
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 EVERYTHING: dict[str, Any] = {
     "inputs": {"n": 1, "deep": {"null": None, "list": [1.5, "é"]}},
@@ -68,8 +68,8 @@ def test_the_time_of_feedback_is_answered_in_utc(run: Run) -> None:
     assert run.log_refused(feedback=given) == (["body", "log", "feedback"], "datetime_range")
 
 
-def test_save_false_keeps_no_payload(run: Run, file: Path) -> None:
-    """Nothing that a model read or wrote reaches the database's files; the numbers stay."""
+def test_save_false_keeps_no_payload(run: Run, stored: Callable[[], bytes]) -> None:
+    """Nothing that a model read or wrote reaches the database; the numbers stay."""
     payload = {"inputs": {"a": "SECRET"}, "output": "SECRET", "stdout": "SECRET", "error": "SECRET"}
     messages = [{"role": "user", "content": "SECRET"}]
     log_id = run.log(**payload, messages=messages, duration=2.0, save=False)["id"]
@@ -77,7 +77,7 @@ def test_save_false_keeps_no_payload(run: Run, file: Path) -> None:
     shown = run.api.ok("Logs_get", id=log_id)
     assert {shown[field] for field in payload} == {None}
     assert (shown["messages"], shown["save"], shown["duration"]) == (None, False, 3.0)
-    assert not [each for each in file.parent.iterdir() if b"SECRET" in each.read_bytes()]
+    assert b"SECRET" not in stored()
 
 
 @pytest.mark.parametrize("status", ["pending", "completed", "cancelled"])

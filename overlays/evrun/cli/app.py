@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from evrun import __version__
+from evrun.cli.database import db
 from evrun.cli.demo import demo
 from evrun.cli.keys import keys
 from evrun.cli.serve import serve
@@ -46,3 +47,4 @@ def app() -> None:
 app.add_command(demo)
 app.add_command(serve)
 app.add_command(keys)
+app.add_command(db)
