@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from databases import Postgres, run_postgres
+from vendor_sdk import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +27,17 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's keys, addresses and proxies out of the tests."""
+    """Keep the machine's keys, addresses, proxies and certificates out of the tests."""
     for name in ("EVRUN_API_KEY", "EVRUN_BASE_URL", "HUMANLOOP_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("EVRUN_LOG", "EVRUN_LOG_PAYLOADS", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def vendor_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment that has the vendor's SDK; made once."""
+    return install(tmp_path_factory.mktemp("vendor") / "environment")

@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "f9c60c35461d835a03efde982323e023634df32b68feddfbf1d6482c21ce6d35"
+SHA256 = "ee3a8c1a6430752dd22423c29a49a93220446d26dcfd7319b1f28332e05dcf72"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

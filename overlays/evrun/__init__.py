@@ -3,6 +3,9 @@
 from evrun._version import __version__
 from evrun.client import AsyncEvrun, Evrun
 from evrun.errors import (
+    AmbiguousDisconnectError,
+    AmbiguousServerError,
+    AmbiguousTimeoutError,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
@@ -21,11 +24,13 @@ from evrun.errors import (
     PoolTimeoutError,
     RateLimitedError,
     RedirectError,
+    RequestError,
     RequestTimeoutError,
     ResponseError,
     ServerError,
     StatusError,
     TransportError,
+    UnknownOutcomeError,
     UnprocessableEntityError,
 )
 from evrun.ids import (
@@ -52,6 +57,9 @@ from evrun.run import AsyncRun, Run
 from evrun.sorting import EvaluatorSort, FeedbackSort
 
 __all__ = [
+    "AmbiguousDisconnectError",
+    "AmbiguousServerError",
+    "AmbiguousTimeoutError",
     "AsyncEvrun",
     "AsyncRun",
     "AuthenticationError",
@@ -89,6 +97,7 @@ __all__ = [
     "RateLimitedError",
     "RedirectError",
     "ReferenceId",
+    "RequestError",
     "RequestTimeoutError",
     "ResponseError",
     "Run",
@@ -97,6 +106,7 @@ __all__ = [
     "StatusError",
     "TeamId",
     "TransportError",
+    "UnknownOutcomeError",
     "UnprocessableEntityError",
     "UserId",
     "__version__",

@@ -1,18 +1,24 @@
 """Settings of a client: where they come from, and what makes them unusable.
 
-Environment variables are read here, when a client is made, and nowhere else.
+Environment variables are read here (and in `_logging`), when a client is made, and nowhere else.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from evrun._logging import configure
+from evrun._retry import OnUnknown, RetryPolicy
 from evrun.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    Query = tuple[tuple[str, str], ...]
 
 DEFAULT_BASE_URL: Final = "https://api.humanloop.com/v4"
 """The contract's server; a rule test holds it against `openapi.yaml`."""
@@ -36,26 +42,79 @@ class Secret(str):
 
 
 @frozen(kw_only=True)
+class Options:
+    """How a call is made; `with_options` changes them for a view of a client."""
+
+    timeout: httpx.Timeout = field(default=DEFAULT_TIMEOUT)
+    deadline: float | None = None
+    """Seconds for a whole call: attempts, waits and reading the answer."""
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    headers: Mapping[str, str] = field(factory=dict)
+    query: Query = ()
+    body: Mapping[str, Any] = field(factory=dict)
+    log_payloads: bool = True
+
+
+@frozen(kw_only=True)
 class Config:
-    """What a client needs in order to send a request."""
+    """Whom a client talks to, and how."""
 
     base_url: str
     api_key: Secret
-    timeout: httpx.Timeout = field(default=DEFAULT_TIMEOUT)
+    options: Options
 
 
 def resolve(
     *,
     api_key: str | None,
     base_url: str | None,
-    timeout: float | httpx.Timeout | None,
+    timeout: float | httpx.Timeout | None = None,
+    deadline: float | None = None,
+    max_retries: int | None = None,
+    on_unknown: OnUnknown | None = None,
 ) -> Config:
     """Return the settings; what is None comes from the environment. Raises `ConfigurationError`."""
     url = _base_url(base_url or os.environ.get("EVRUN_BASE_URL") or DEFAULT_BASE_URL)
     return Config(
         base_url=url,
         api_key=_api_key(api_key, urlsplit(url).hostname or ""),
-        timeout=_timeout(timeout),
+        options=changed(
+            Options(log_payloads=configure()),
+            timeout=timeout,
+            deadline=deadline,
+            max_retries=max_retries,
+            on_unknown=on_unknown,
+        ),
+    )
+
+
+def changed(
+    options: Options,
+    *,
+    timeout: float | httpx.Timeout | None = None,
+    deadline: float | None = None,
+    max_retries: int | None = None,
+    on_unknown: OnUnknown | None = None,
+    extra_headers: Mapping[str, str] | None = None,
+    extra_query: Mapping[str, object] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+) -> Options:
+    """Return `options` with what is not None changed. Raises `ConfigurationError`."""
+    retry = options.retry
+    if max_retries is not None:
+        retry = evolve(retry, max_retries=_count(max_retries, "max_retries", least=0))
+    if on_unknown is not None:
+        if on_unknown not in {"retry", "raise"}:
+            raise ConfigurationError(f'on_unknown={on_unknown!r}: expected "retry" or "raise".')
+        retry = evolve(retry, on_unknown=on_unknown)
+    return evolve(
+        options,
+        retry=retry,
+        timeout=options.timeout if timeout is None else _timeout(timeout),
+        deadline=options.deadline if deadline is None else _seconds(deadline, "deadline"),
+        headers={**options.headers, **_headers(extra_headers or {})},
+        query=(*options.query, *_query(extra_query or {})),
+        body={**options.body, **_body(extra_body or {})},
     )
 
 
@@ -103,14 +162,51 @@ def _may_have_the_vendors_key(host: str) -> bool:
     return host in _LOOPBACK or host == "humanloop.com" or host.endswith(".humanloop.com")
 
 
-def _timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
-    if timeout is None:
-        return DEFAULT_TIMEOUT
+def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
     if isinstance(timeout, httpx.Timeout):
         return timeout
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigurationError(
-            f"timeout={timeout!r} is no positive number of seconds (or an httpx.Timeout)."
-        )
+    seconds = _seconds(timeout, "timeout", " (or an httpx.Timeout)")
     # Never wait longer for a connection than the whole was meant to take.
-    return httpx.Timeout(timeout, connect=min(timeout, DEFAULT_TIMEOUT.connect or timeout))
+    return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_TIMEOUT.connect or seconds))
+
+
+def _seconds(value: object, name: str, otherwise: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigurationError(f"{name}={value!r} is no positive number of seconds{otherwise}.")
+    return float(value)
+
+
+def _count(value: object, name: str, *, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name}={value!r} is no whole number from {least} up.")
+    return value
+
+
+def _headers(given: Mapping[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        for text in (name, value):
+            if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+                raise ConfigurationError(
+                    f"extra_headers: {name!r}: {value!r} is nothing that an HTTP header can carry "
+                    "(printable ASCII text)."
+                )
+    return dict(given)
+
+
+def _query(given: Mapping[str, object]) -> Query:
+    """Return pairs of text: a list is one pair for each entry, a bool is written as JSON does."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in given.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if not isinstance(each, str | int | float):
+                raise ConfigurationError(
+                    f"extra_query: {name!r}: {each!r} is no text, number or bool."
+                )
+            pairs.append((name, str(each).lower() if isinstance(each, bool) else str(each)))
+    return tuple(pairs)
+
+
+def _body(given: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigurationError("extra_body: expected a mapping of field names to JSON values.")
+    return dict(given)

@@ -1,30 +1,40 @@
-"""One request and its answer, without any I/O.
+"""One call: attempts and waits until it succeeded or failed. No I/O.
 
-`exchange` is a generator: it yields a request to send, is sent the outcome (a response, or httpx's
-error as a value), and returns a usable response or raises a typed error. `_transport` drives it,
-once for sync and once for async.
+`exchange` is a generator: it yields steps (`Attempt`, `Wait`), is sent the outcome of each attempt
+(a response, or httpx's error as a value), and returns a usable response or raises a typed error.
+`_transport` drives it, once for sync and once for async.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from contextvars import ContextVar
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
+from attrs import define, frozen
 
-from evrun import errors
-from evrun._config import DEFAULT_BASE_URL, EMBEDDED_HOST
+from evrun import _failures, errors
+from evrun._logging import log_attempt, log_decision, log_outcome
+from evrun._retry import RETRIES_OFF, Fate, Wait, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
-    Outcome = httpx.Response | httpx.HTTPError
-    Exchange = Generator[httpx.Request, Outcome, httpx.Response]
+    from evrun._clock import Clock
+    from evrun._config import Options
+    from evrun._failures import Outcome
+    from evrun._retry import Failure, GiveUp
+
+    Exchange = Generator["Attempt | Wait", Outcome | None, httpx.Response]
 
 RECEIVED: ContextVar[httpx.Response | None] = ContextVar("evrun_received", default=None)
 """The success that the current call got, for the error that its parser may raise."""
+
+ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("evrun_answers", default=None)
+"""Where whoever asked for raw responses collects them."""
 
 Query = tuple[tuple[str, str], ...]
 
@@ -32,192 +42,217 @@ EXTRA_QUERY: ContextVar[Query] = ContextVar("evrun_extra_query", default=())
 """Query parameters of the current call that OpenAPI cannot declare: generated code leaves them out.
 """
 
-_BODY_LIMIT = 64 * 1024  # bytes of an answer that an error carries
-_REQUEST_ID = "X-Request-ID"
-_KNOWN_STATUSES = frozenset(map(int, HTTPStatus))  # generated code fails on any other
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_CAPABILITIES: Final = "Evrun-Capabilities"
 
-_BY_STATUS: dict[int, tuple[type[errors.StatusError], str]] = {
-    400: (errors.BadRequestError, "The server could not read the request."),
-    401: (
-        errors.AuthenticationError,
-        "Check api_key=… or EVRUN_API_KEY; `evrun keys create NAME` makes a key for your server.",
-    ),
-    403: (errors.PermissionDeniedError, "The key may not do this."),
-    404: (
-        errors.NotFoundError,
-        "Check the id, and that the key belongs to the organisation that owns it.",
-    ),
-    409: (errors.ConflictError, "Read the current state and decide again."),
-    413: (errors.ContentTooLargeError, "Send less in one request."),
-    422: (errors.UnprocessableEntityError, ""),
-    429: (errors.RateLimitedError, "Send fewer requests at a time, or try again later."),
-}
+HARMLESS_PATCH: Final = re.compile(
+    r"/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?", re.ASCII
+)
+"""The ends of the paths whose PATCH may be carried out twice: the contract promises 200 for what is
+so already, and a log's fields are set to what was sent. A rule test holds it against the contract.
+Changing an evaluator is not among them: each change is a new version."""
 
 
-def exchange(request: httpx.Request) -> Exchange:
-    """Send `request` once. Raises `TransportError` or `ResponseError`."""
-    if extra := EXTRA_QUERY.get():
+@frozen
+class Attempt:
+    """Send `request`, and read the answer."""
+
+    request: httpx.Request
+    time_left: float | None
+    """Seconds until the deadline; None without one."""
+
+
+@frozen
+class Trail:
+    """What it took to get a response; `of` finds it."""
+
+    attempts: int
+    elapsed: float
+    """Seconds, waits included."""
+    idempotency_key: str | None
+
+    @staticmethod
+    def of(response: httpx.Response) -> Trail:
+        """Return the trail of a response that `exchange` returned."""
+        found: Trail = response.extensions["evrun"]
+        return found
+
+
+@define
+class Announced:
+    """What the server has announced about itself so far."""
+
+    idempotency: bool = False
+    """It recognises a repeated `Idempotency-Key`."""
+
+    def note(self, response: httpx.Response) -> None:
+        """Remember an announcement: `Evrun-Capabilities: idempotency=86400` (RFC 9651).
+
+        An answer without one takes nothing back: it may come from a proxy in between.
+        """
+        for member in response.headers.get(_CAPABILITIES, "").split(","):
+            if member.partition("=")[0].strip() == "idempotency":
+                self.idempotency = True
+
+
+def exchange(
+    request: httpx.Request, options: Options, announced: Announced, clock: Clock
+) -> Exchange:
+    """Send `request` until an attempt succeeds or the policy gives up.
+
+    Raises `RequestError`, or `InvalidRequestError` for what cannot be sent.
+    """
+    request = prepare(request, options)
+    harmless = is_harmless(request)
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    start = clock.monotonic()
+
+    def left() -> float | None:
+        return None if options.deadline is None else start + options.deadline - clock.monotonic()
+
+    attempts = 0
+    lost: tuple[Outcome, httpx.Request] | None = None  # an attempt that may have done its work
+    while True:
+        attempts += 1
+        attempt = _within(request, left())
+        log_attempt(attempt, attempts, payloads=options.log_payloads)
+        outcome = yield Attempt(attempt, left())
+        assert outcome is not None  # noqa: S101 - only a wait has none
+        trail = Trail(attempts, clock.monotonic() - start, key)
+        log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
+        if isinstance(outcome, httpx.Response):
+            announced.note(outcome)
+        failure = _failures.failure(outcome, clock.now())
+        if failure is None:
+            assert isinstance(outcome, httpx.Response)  # noqa: S101 - an error is a failure
+            return _received(outcome, trail)
+        decision = decide(
+            options.retry,
+            failure,
+            attempts=attempts,
+            harmless=harmless,
+            recognised=announced.idempotency and key is not None,
+            time_left=left(),
+            jitter=clock.jitter,
+        )
+        if failure.fate is Fate.UNKNOWN and not harmless:
+            lost = outcome, attempt
+        log_decision(attempt, attempts, decision)
+        if isinstance(decision, Wait):
+            yield decision
+            continue
+        if failure.fate in {Fate.UNSENT, Fate.DECLINED} and lost is not None:
+            # That this attempt did nothing says nothing about the one before.
+            outcome, attempt = lost
+        passed = (left() or 1.0) <= 0
+        error = _failures.error(
+            outcome,
+            attempt,
+            ambiguous=lost is not None,
+            deadline=options.deadline if passed else None,
+            now=clock.now(),
+        )
+        raise _told(error, trail, failure, decision) from (
+            outcome if isinstance(outcome, httpx.HTTPError) else None
+        )
+
+
+def prepare(request: httpx.Request, options: Options) -> httpx.Request:
+    """Return `request` with what the options add, and a key that all its attempts share."""
+    if extra := (*EXTRA_QUERY.get(), *options.query):
         params = [*request.url.params.multi_items(), *extra]
         request.url = request.url.copy_with(params=params)
-    # Retries belong here: a loop around the yield, with the decision taken by a pure policy.
-    outcome = yield request
-    if isinstance(outcome, httpx.HTTPError):
-        raise transport_error(outcome, request) from outcome
-    check(outcome, request)
-    RECEIVED.set(outcome)
-    return outcome
+    request.headers.update(options.headers)
+    if request.method == "POST":
+        request.headers.setdefault(IDEMPOTENCY_KEY, str(uuid.uuid4()))
+    return _with_body(request, _merged(request, options.body)) if options.body else request
 
 
-def transport_error(error: httpx.HTTPError, request: httpx.Request) -> errors.TransportError:
-    """Return our error for one of httpx's."""
-    where = f"{request.method} {request.url}"
-    place: dict[str, Any] = {"method": request.method, "url": str(request.url)}
-    if isinstance(error, httpx.PoolTimeout):
-        return errors.PoolTimeoutError(
-            f"{where}: no free connection within {_limit(request, 'pool')}. "
-            "Nothing was sent. Use fewer threads or tasks per client, or raise its limits.",
-            **place,
-        )
-    if isinstance(error, httpx.ConnectTimeout):
-        return errors.ConnectTimeoutError(
-            f"{where}: no connection within {_limit(request, 'connect')}. Nothing was sent. "
-            + _who_is_there(request),
-            **place,
-        )
-    if isinstance(error, httpx.TimeoutException):
-        kind = "write" if isinstance(error, httpx.WriteTimeout) else "read"
-        return errors.RequestTimeoutError(
-            f"{where}: no answer within {_limit(request, kind)}. " + _outcome(request), **place
-        )
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol):
-        return errors.ConnectError(
-            f"{where}: cannot connect ({_reason(error)}). Nothing was sent. "
-            + _who_is_there(request),
-            **place,
-        )
-    return errors.DisconnectedError(
-        f"{where}: the connection broke ({_reason(error)}). " + _outcome(request), **place
-    )
-
-
-def _limit(request: httpx.Request, kind: str) -> str:
-    seconds = request.extensions.get("timeout", {}).get(kind)
-    return "its time limit" if seconds is None else f"{seconds:g} s"
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
-
-
-def _outcome(request: httpx.Request) -> str:
-    if request.method == "GET":
-        return "It is safe to ask again."
-    return "The server may have carried it out: look before you send it again."
-
-
-def _who_is_there(request: httpx.Request) -> str:
-    if request.url.host == EMBEDDED_HOST:
-        return "Check the path that Evrun.local was given."
-    if str(request.url).startswith(DEFAULT_BASE_URL):
-        return (
-            "If you mean a server of your own, set EVRUN_BASE_URL (or base_url=…); "
-            "`evrun serve` starts one."
-        )
-    return "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?"
-
-
-def check(response: httpx.Response, request: httpx.Request) -> None:
-    """Let a success that is JSON pass. Raises `ResponseError` for everything else."""
-    status = response.status_code
-    if not response.is_success:
-        raise status_error(response, request)
-    if status not in _KNOWN_STATUSES:
-        raise decode_error(f"status {status} is none that HTTP knows", response, request)
-    if status == HTTPStatus.NO_CONTENT:
-        return
+def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
     try:
-        json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        kind = response.headers.get("Content-Type", "no content type")
-        problem = f"the body is not JSON ({kind}, {len(response.content)} bytes)"
-        raise decode_error(problem, response, request) from error
+        body = json.loads(request.content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise errors.InvalidRequestError(
+            f"extra_body: {request.method} {request.url} has no JSON object that fields could be "
+            "added to.",
+            parameter="extra_body",
+        )
+    return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
 
 
-def status_error(response: httpx.Response, request: httpx.Request) -> errors.StatusError:
-    """Return the error for a status outside 2xx."""
-    status = response.status_code
-    fields: tuple[errors.FieldError, ...] = ()
-    detail = _detail(response)
-    if isinstance(detail, list):
-        fields = tuple(_field_error(item) for item in detail)
-        said = "; ".join(map(str, fields))
-    else:
-        said = detail
-    cls: type[errors.StatusError]
-    if response.is_redirect:
-        said = f"it points to {response.headers.get('Location', 'nowhere')}"
-        cls, advice = errors.RedirectError, "Redirects are not followed; set base_url to the end."
-    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        cls, advice = errors.ServerError, _outcome(request)
-    else:
-        cls, advice = _BY_STATUS.get(status, (errors.StatusError, ""))
-    message = f"{request.method} {request.url} answered {status}"
-    error = cls(
-        " ".join(
-            filter(None, (f"{message}: {_sentence(said)}" if said else f"{message}.", advice))
-        ),
-        **_answer(response, request),
+def is_harmless(request: httpx.Request) -> bool:
+    """Whether carrying the request out twice is as good as once."""
+    if request.method == "PATCH":
+        return HARMLESS_PATCH.search(request.url.path) is not None
+    # Deleting twice leaves the same state (RFC 9110, section 9.2.2).
+    return request.method in {"GET", "HEAD", "OPTIONS", "DELETE"}
+
+
+def _within(request: httpx.Request, left: float | None) -> httpx.Request:
+    """Return a copy of `request` with no time limit beyond the deadline.
+
+    Each attempt is an object of its own, because hooks and middleware may change it.
+    """
+    limits = dict(request.extensions.get("timeout", {}))
+    if left is not None:
+        limits = {
+            kind: left if limit is None else min(limit, left) for kind, limit in limits.items()
+        }
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        content=request.content,
+        extensions={**request.extensions, "timeout": limits},
     )
-    error.retry_after = _retry_after(response)
-    error.fields = fields
+
+
+def _with_body(request: httpx.Request, content: bytes) -> httpx.Request:
+    headers = {
+        name: value for name, value in request.headers.items() if name != "content-length"
+    }  # httpx counts again
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=content,
+        extensions=request.extensions,
+    )
+
+
+def _received(response: httpx.Response, trail: Trail) -> httpx.Response:
+    response.extensions["evrun"] = trail
+    RECEIVED.set(response)
+    if (answers := ANSWERS.get()) is not None:
+        answers.append(response)
+    return response
+
+
+E = TypeVar("E", bound=errors.EvrunError)
+
+
+def _told(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
+    """Return `error` with what it took, and why it ended there."""
+    notes = []
+    if trail.attempts > 1:
+        notes.append(
+            f"Gave up after {trail.attempts} attempts in {trail.elapsed:.3g} s: {decision.reason}."
+        )
+    elif failure.fate is not Fate.FINAL and decision.reason != RETRIES_OFF:
+        notes.append(f"Not tried again: {decision.reason}.")
+    if isinstance(error, errors.RequestError):
+        error.attempts, error.elapsed = trail.attempts, trail.elapsed
+        error.idempotency_key = trail.idempotency_key
+    error.args = (" ".join([str(error), *notes]),)
     return error
 
 
-def decode_error(
-    problem: str, response: httpx.Response, request: httpx.Request
-) -> errors.DecodeError:
-    """Return the error for a success that breaks the contract."""
-    outcome = "" if request.method == "GET" else " The server has carried out the request."
-    return errors.DecodeError(
-        f"{request.method} {request.url} answered {response.status_code}, but {problem}.{outcome} "
-        "Is base_url the address of a v4 API?",
-        **_answer(response, request),
-    )
-
-
-def _answer(response: httpx.Response, request: httpx.Request) -> dict[str, Any]:
-    return {
-        "status": response.status_code,
-        "body": response.content[:_BODY_LIMIT].decode("utf-8", "replace"),
-        "request_id": response.headers.get(_REQUEST_ID),
-        "method": request.method,
-        "url": str(request.url),
-    }
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _detail(response: httpx.Response) -> list[Any] | str:
-    """Return the documented `detail`, or the beginning of whatever came instead."""
-    try:
-        detail = json.loads(response.content)["detail"]
-    except (ValueError, KeyError, TypeError):
-        return " ".join(response.content[:200].decode("utf-8", "replace").split())
-    return detail if isinstance(detail, list) else str(detail)
-
-
-def _field_error(item: Any) -> errors.FieldError:
-    entry = item if isinstance(item, dict) else {"msg": item}
-    loc = entry.get("loc")
-    return errors.FieldError(
-        tuple(loc) if isinstance(loc, list) else (),
-        str(entry.get("msg", "")),
-        str(entry.get("type", "")),
-    )
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+def parser_error(problem: str, response: httpx.Response) -> errors.DecodeError:
+    """Return the error for a success in which only the parser sees what is wrong."""
+    trail = Trail.of(response)
+    error = _failures.decode_error(problem, response)
+    error.attempts, error.elapsed = trail.attempts, trail.elapsed
+    error.idempotency_key = trail.idempotency_key
+    return error

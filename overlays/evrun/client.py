@@ -1,7 +1,10 @@
 """`Evrun` and `AsyncEvrun`: a key, an address and the resources.
 
-What both share is in `_Base`; they differ in the httpx client inside and in what must be awaited.
+What both share is in `_client`; they differ in the pool inside and in what must be awaited. A
+resource is imported when it is first used, so that `import evrun` stays light.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -11,72 +14,70 @@ from typing import TYPE_CHECKING
 import httpx
 
 from evrun import _config
+from evrun._client import DEFAULT_LOCAL_PATH, BaseClient
+from evrun._connection import DEFAULT_CONCURRENCY, AsyncPool, Connection, Pool
 from evrun._transport import AsyncTransport, Transport
-from evrun._version import __version__
 from evrun.errors import ConfigurationError
-from evrun.resources.datapoints import AsyncDatapoints, Datapoints
-from evrun.resources.datasets import AsyncDatasets, Datasets
-from evrun.resources.evaluations import AsyncEvaluations, Evaluations
-from evrun.resources.evaluators import AsyncEvaluators, Evaluators
-from evrun.resources.logs import AsyncLogs, Logs
-from evrun.resources.model_configs import AsyncModelConfigs, ModelConfigs
-from evrun.resources.projects import AsyncProjects, Projects
-from evrun.resources.sessions import AsyncSessions, Sessions
-from evrun.run import AsyncRun, Run
-from evrun_api import AuthenticatedClient
 
 if TYPE_CHECKING:
     import os
+    import ssl
+    from collections.abc import Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Literal, Self
 
+    from evrun._config import Config
+    from evrun._retry import OnUnknown
     from evrun.ids import EvaluationRunId, PlainStr
+    from evrun.middleware import AsyncMiddleware, Middleware
+    from evrun.raw import AsyncRawEvrun, RawEvrun
+    from evrun.resources.datapoints import AsyncDatapoints, Datapoints
+    from evrun.resources.datasets import AsyncDatasets, Datasets
+    from evrun.resources.evaluations import AsyncEvaluations, Evaluations
+    from evrun.resources.evaluators import AsyncEvaluators, Evaluators
+    from evrun.resources.logs import AsyncLogs, Logs
+    from evrun.resources.model_configs import AsyncModelConfigs, ModelConfigs
+    from evrun.resources.projects import AsyncProjects, Projects
+    from evrun.resources.sessions import AsyncSessions, Sessions
+    from evrun.run import AsyncRun, Run
     from evrun.server.embedded import EmbeddedServer
 
-DEFAULT_LOCAL_PATH = "evrun.db"
 
-
-class _Base:
-    """What a client is, apart from waiting."""
-
-    _config: _config.Config
-    _server: EmbeddedServer | None = None
-
-    @property
-    def base_url(self) -> str:
-        """The address of the API, without a slash at the end."""
-        return self._config.base_url
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
-
-    def _generated(self, transport: Transport | AsyncTransport) -> AuthenticatedClient:
-        # On its own it would send `Authorization: Bearer`, and return None for an odd status.
-        return AuthenticatedClient(
-            base_url=self.base_url,
-            token=self._config.api_key,
-            prefix="",
-            auth_header_name="X-API-KEY",
-            headers={"User-Agent": f"evrun/{__version__}"},
-            timeout=self._config.timeout,
-            raise_on_unexpected_status=True,
-            httpx_args={"transport": transport},
-        )
-
-
-class Evrun(_Base):
+class Evrun(BaseClient[Pool]):
     """A client of the v4 Evaluations API.
+
+    Whom it talks to:
 
     - `api_key`: or `EVRUN_API_KEY`. `HUMANLOOP_API_KEY` is used too, but only towards humanloop.com
       and this machine.
     - `base_url`: or `EVRUN_BASE_URL`; `https://api.humanloop.com/v4` if neither is there.
-    - `timeout`: seconds, or an `httpx.Timeout`. By default 5 to connect, 60 for everything else.
-    - `http_client`: an `httpx.Client` of yours that sends the requests, with your proxies, TLS
-      settings and hooks; you close it. The default one reads proxies and certificates from the
-      environment, as httpx does.
 
-    Connections are opened at the first request. Use it as a context manager, or call `close`.
-    Raises `ConfigurationError` if the key is missing or the address unusable.
+    How long it waits, and what it tries again:
+
+    - `timeout`: seconds, or an `httpx.Timeout`. By default 5 to connect, 60 for each read and
+      write, and to wait for a free connection.
+    - `deadline`: seconds for a whole call: all attempts, the waits between them and the answer.
+    - `max_retries`: attempts after the first, 3 by default, with growing random waits (0.5 to 8 s),
+      or as long as the server asks for, up to 120 s.
+    - `on_unknown`: what follows when a request that changes something may have been carried out (no
+      answer, 5xx): "retry" sends it again, "raise" raises `UnknownOutcomeError`. By default it is
+      sent again only to a server that has announced that it recognises the `Idempotency-Key`, which
+      every POST carries, the same one in each attempt.
+
+    How it connects, as for httpx:
+
+    - `concurrency`: requests at a time; the pool has as many connections.
+    - `proxy`, `verify`, `cert`, `trust_env`: the latter reads proxies and certificates from the
+      environment. `verify` is a bool, a file or folder of certificates, or an `ssl.SSLContext`.
+    - `transport`: "fast" sends through pyreqwest (`pip install 'evrun[fast]'`); or an
+      `httpx.BaseTransport`.
+    - `http_client`: an `httpx.Client` of yours that sends the requests, with your settings and
+      hooks; you close it.
+    - `middleware`: functions around every attempt, see `evrun.middleware`.
+
+    Connections are opened at the first request. Use it as a context manager, or call `close`. It
+    may be shared by threads, pickled, and used after a fork. Raises `ConfigurationError` if the key
+    is missing or a setting unusable.
     """
 
     def __init__(
@@ -85,18 +86,47 @@ class Evrun(_Base):
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float | httpx.Timeout | None = None,
+        deadline: float | None = None,
+        max_retries: int | None = None,
+        on_unknown: OnUnknown | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        proxy: str | httpx.Proxy | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        cert: str | tuple[str, str] | None = None,
+        trust_env: bool = True,
+        transport: Literal["fast"] | httpx.BaseTransport | None = None,
         http_client: httpx.Client | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
-        self._config = _config.resolve(api_key=api_key, base_url=base_url, timeout=timeout)
         if isinstance(http_client, httpx.AsyncClient):
             raise ConfigurationError(
                 "http_client is an httpx.AsyncClient; use AsyncEvrun, or pass an httpx.Client."
             )
-        self.generated = self._generated(
-            Transport(lambda: http_client or httpx.Client(), owned=http_client is None)
+        self._connect(
+            _config.resolve(
+                api_key=api_key,
+                base_url=base_url,
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                on_unknown=on_unknown,
+            ),
+            Connection(
+                concurrency=concurrency,
+                proxy=proxy,
+                verify=verify,
+                cert=cert,
+                trust_env=trust_env,
+                transport=transport,
+                http_client=http_client,
+                middleware=middleware,
+            ),
         )
-        self.generated.get_httpx_client()  # now, because several threads may want it first
-        """The generated client over our transport, for `from evrun_api.api.… import …`."""
+
+    def _connect(
+        self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
+    ) -> None:
+        self._set_up(config, Pool(connection), Transport, server=server)
 
     @classmethod
     def local(
@@ -110,64 +140,89 @@ class Evrun(_Base):
         No port is opened. Several processes may use the same file. Needs `evrun[server]`.
         """
         server = _embedded(path)
-        client = cls(
-            api_key=server.key,
-            base_url=server.base_url,
-            timeout=timeout,
-            http_client=httpx.Client(transport=server.transport()),
+        client = object.__new__(cls)
+        client._connect(
+            _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
+            Connection(transport=server.transport(), embedded=True),
+            server=server,
         )
-        client._server = server
         return client
+
+    @property
+    def with_raw_response(self) -> RawEvrun:
+        """The same resources; their methods return a `RawResponse` with the result in it."""
+        from evrun.raw import RawEvrun
+
+        return RawEvrun(self)
 
     @cached_property
     def evaluations(self) -> Evaluations:
         """Evaluation runs, and what is logged to them."""
+        from evrun.resources.evaluations import Evaluations
+
         return Evaluations(self.generated)
 
     @cached_property
     def projects(self) -> Projects:
         """Projects."""
+        from evrun.resources.projects import Projects
+
         return Projects(self.generated)
 
     @cached_property
     def datasets(self) -> Datasets:
         """Datasets and their datapoints."""
+        from evrun.resources.datasets import Datasets
+
         return Datasets(self.generated)
 
     @cached_property
     def datapoints(self) -> Datapoints:
         """Single datapoints."""
+        from evrun.resources.datapoints import Datapoints
+
         return Datapoints(self.generated)
 
     @cached_property
     def evaluators(self) -> Evaluators:
         """Evaluators."""
+        from evrun.resources.evaluators import Evaluators
+
         return Evaluators(self.generated)
 
     @cached_property
     def model_configs(self) -> ModelConfigs:
         """Model configs."""
+        from evrun.resources.model_configs import ModelConfigs
+
         return ModelConfigs(self.generated)
 
     @cached_property
     def logs(self) -> Logs:
         """Logs."""
+        from evrun.resources.logs import Logs
+
         return Logs(self.generated)
 
     @cached_property
     def sessions(self) -> Sessions:
         """Sessions."""
+        from evrun.resources.sessions import Sessions
+
         return Sessions(self.generated)
 
     def run(self, evaluation_id: EvaluationRunId | PlainStr) -> Run:
         """Return a helper that is bound to one run. Nothing is sent. Raises `InvalidIdError`."""
+        from evrun.run import Run
+
         return Run(self.evaluations, evaluation_id)
 
     def close(self) -> None:
         """Close the connections, and the embedded server if there is one. Closing twice is fine."""
-        self.generated.get_httpx_client().close()
-        if self._server is not None:
-            self._server.close()
+        if self._owns:
+            self._pool.close()
+            if self._server is not None:
+                self._server.close()
 
     def __enter__(self) -> Self:
         return self
@@ -181,8 +236,12 @@ class Evrun(_Base):
         self.close()
 
 
-class AsyncEvrun(_Base):
-    """Like `Evrun`, awaited. `http_client` is an `httpx.AsyncClient`."""
+class AsyncEvrun(BaseClient[AsyncPool]):
+    """Like `Evrun`, awaited. `http_client` is an `httpx.AsyncClient`.
+
+    It may be used by several event loops, one after the other or at a time: each has its
+    connections.
+    """
 
     def __init__(
         self,
@@ -190,17 +249,47 @@ class AsyncEvrun(_Base):
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float | httpx.Timeout | None = None,
+        deadline: float | None = None,
+        max_retries: int | None = None,
+        on_unknown: OnUnknown | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        proxy: str | httpx.Proxy | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        cert: str | tuple[str, str] | None = None,
+        trust_env: bool = True,
+        transport: Literal["fast"] | httpx.AsyncBaseTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
+        middleware: Sequence[AsyncMiddleware] = (),
     ) -> None:
-        self._config = _config.resolve(api_key=api_key, base_url=base_url, timeout=timeout)
         if isinstance(http_client, httpx.Client):
             raise ConfigurationError(
                 "http_client is an httpx.Client; use Evrun, or pass an httpx.AsyncClient."
             )
-        self.generated = self._generated(
-            AsyncTransport(lambda: http_client or httpx.AsyncClient(), owned=http_client is None)
+        self._connect(
+            _config.resolve(
+                api_key=api_key,
+                base_url=base_url,
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                on_unknown=on_unknown,
+            ),
+            Connection(
+                concurrency=concurrency,
+                proxy=proxy,
+                verify=verify,
+                cert=cert,
+                trust_env=trust_env,
+                transport=transport,
+                http_client=http_client,
+                middleware=middleware,
+            ),
         )
-        """The generated client over our transport, for `from evrun_api.api.… import …`."""
+
+    def _connect(
+        self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
+    ) -> None:
+        self._set_up(config, AsyncPool(connection), AsyncTransport, server=server)
 
     @classmethod
     def local(
@@ -211,64 +300,89 @@ class AsyncEvrun(_Base):
     ) -> Self:
         """Like `Evrun.local`, awaited."""
         server = _embedded(path)
-        client = cls(
-            api_key=server.key,
-            base_url=server.base_url,
-            timeout=timeout,
-            http_client=httpx.AsyncClient(transport=server.async_transport()),
+        client = object.__new__(cls)
+        client._connect(
+            _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
+            Connection(transport=server.async_transport(), embedded=True),
+            server=server,
         )
-        client._server = server
         return client
+
+    @property
+    def with_raw_response(self) -> AsyncRawEvrun:
+        """Like `Evrun.with_raw_response`; the methods are awaited."""
+        from evrun.raw import AsyncRawEvrun
+
+        return AsyncRawEvrun(self)
 
     @cached_property
     def evaluations(self) -> AsyncEvaluations:
         """Evaluation runs, and what is logged to them."""
+        from evrun.resources.evaluations import AsyncEvaluations
+
         return AsyncEvaluations(self.generated)
 
     @cached_property
     def projects(self) -> AsyncProjects:
         """Projects."""
+        from evrun.resources.projects import AsyncProjects
+
         return AsyncProjects(self.generated)
 
     @cached_property
     def datasets(self) -> AsyncDatasets:
         """Datasets and their datapoints."""
+        from evrun.resources.datasets import AsyncDatasets
+
         return AsyncDatasets(self.generated)
 
     @cached_property
     def datapoints(self) -> AsyncDatapoints:
         """Single datapoints."""
+        from evrun.resources.datapoints import AsyncDatapoints
+
         return AsyncDatapoints(self.generated)
 
     @cached_property
     def evaluators(self) -> AsyncEvaluators:
         """Evaluators."""
+        from evrun.resources.evaluators import AsyncEvaluators
+
         return AsyncEvaluators(self.generated)
 
     @cached_property
     def model_configs(self) -> AsyncModelConfigs:
         """Model configs."""
+        from evrun.resources.model_configs import AsyncModelConfigs
+
         return AsyncModelConfigs(self.generated)
 
     @cached_property
     def logs(self) -> AsyncLogs:
         """Logs."""
+        from evrun.resources.logs import AsyncLogs
+
         return AsyncLogs(self.generated)
 
     @cached_property
     def sessions(self) -> AsyncSessions:
         """Sessions."""
+        from evrun.resources.sessions import AsyncSessions
+
         return AsyncSessions(self.generated)
 
     def run(self, evaluation_id: EvaluationRunId | PlainStr) -> AsyncRun:
         """Like `Evrun.run`; the helper's methods are awaited."""
+        from evrun.run import AsyncRun
+
         return AsyncRun(self.evaluations, evaluation_id)
 
     async def aclose(self) -> None:
         """Like `Evrun.close`, awaited."""
-        await self.generated.get_async_httpx_client().aclose()
-        if self._server is not None:
-            self._server.close()
+        if self._owns:
+            await self._pool.close()
+            if self._server is not None:
+                self._server.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -284,7 +398,7 @@ class AsyncEvrun(_Base):
 
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
     try:
-        from evrun.server.embedded import EmbeddedServer  # noqa: PLC0415 - an optional extra
+        from evrun.server.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The embedded server needs {(error.name or '').partition('.')[0]}. "

@@ -4,25 +4,30 @@
     ├── ConfigurationError            a key or an address is missing or unusable; nothing was sent
     ├── InvalidRequestError           an argument that the contract refuses; nothing was sent
     │   └── InvalidIdError            an id of the wrong shape, or of another resource
-    ├── TransportError                no usable answer came
-    │   ├── ConnectError              no connection: nothing was sent
-    │   ├── RequestTimeoutError       a time limit passed
-    │   │   ├── ConnectTimeoutError   while connecting: nothing was sent
-    │   │   └── PoolTimeoutError      while waiting for a free connection: nothing was sent
-    │   └── DisconnectedError         the connection broke: the request may have been carried out
-    └── ResponseError                 an answer came, and it is no success
-        ├── StatusError               the server refused
-        │   ├── BadRequestError            400
-        │   ├── AuthenticationError        401
-        │   ├── PermissionDeniedError      403
-        │   ├── NotFoundError              404
-        │   ├── ConflictError              409
-        │   ├── ContentTooLargeError       413
-        │   ├── UnprocessableEntityError   422, with the places in `fields`
-        │   ├── RateLimitedError           429
-        │   ├── ServerError                5xx
-        │   └── RedirectError              3xx: never followed, it would carry the key elsewhere
-        └── DecodeError               a success that is not what the contract promises
+    └── RequestError                  a request was made and did not succeed
+        ├── TransportError            no usable answer came
+        │   ├── ConnectError              no connection: nothing was sent
+        │   ├── RequestTimeoutError       a time limit or the deadline passed
+        │   │   ├── ConnectTimeoutError   while connecting: nothing was sent
+        │   │   └── PoolTimeoutError      while waiting for a free connection: nothing was sent
+        │   └── DisconnectedError         the connection broke
+        ├── ResponseError             an answer came, and it is no success
+        │   ├── StatusError               the server refused
+        │   │   ├── BadRequestError            400
+        │   │   ├── AuthenticationError        401
+        │   │   ├── PermissionDeniedError      403
+        │   │   ├── NotFoundError              404
+        │   │   ├── ConflictError              409
+        │   │   ├── ContentTooLargeError       413
+        │   │   ├── UnprocessableEntityError   422, with the places in `fields`
+        │   │   ├── RateLimitedError           429
+        │   │   ├── ServerError                5xx
+        │   │   └── RedirectError              3xx: never followed, it would carry the key elsewhere
+        │   └── DecodeError               a success that is not what the contract promises
+        └── UnknownOutcomeError       a request that changes something may have been carried out
+            ├── AmbiguousTimeoutError       …: also a RequestTimeoutError
+            ├── AmbiguousDisconnectError    …: also a DisconnectedError
+            └── AmbiguousServerError        …: also a ServerError
 
 Data travels as attributes; every error pickles. No exception of httpx leaves the package.
 """
@@ -36,7 +41,12 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evrun._sent import SentRequest
+
 __all__ = [
+    "AmbiguousDisconnectError",
+    "AmbiguousServerError",
+    "AmbiguousTimeoutError",
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
@@ -55,11 +65,13 @@ __all__ = [
     "PoolTimeoutError",
     "RateLimitedError",
     "RedirectError",
+    "RequestError",
     "RequestTimeoutError",
     "ResponseError",
     "ServerError",
     "StatusError",
     "TransportError",
+    "UnknownOutcomeError",
     "UnprocessableEntityError",
 ]
 
@@ -103,15 +115,41 @@ class InvalidIdError(InvalidRequestError):
         """What an id looks like here, in words."""
 
 
-class TransportError(EvrunError):
+class RequestError(EvrunError):
+    """A request was made and did not succeed."""
+
+    attempts: int = 1
+    """How often it was sent, or tried to be."""
+    elapsed: float = 0.0
+    """Seconds from the call to the error, waits included."""
+    idempotency_key: str | None = None
+    """The `Idempotency-Key` of all attempts. Sent again with it (`with_options(extra_headers=…)`),
+    a server that recognises keys does the work at most once."""
+
+    def __init__(self, message: str, *, request: SentRequest) -> None:
+        super().__init__(message)
+        self.request = request
+        """What was sent: without keys, and the body cut at 64 KiB."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method
+
+    @property
+    def url(self) -> str:
+        """The address, with its query."""
+        return self.request.url
+
+    def as_curl(self) -> str:
+        """Return a shell command that sends the same request; the key is `$EVRUN_API_KEY` in it."""
+        return self.request.as_curl()
+
+
+class TransportError(RequestError):
     """No usable answer came. `sent` says whether the server may have acted on the request."""
 
     sent: ClassVar[bool] = True
-
-    def __init__(self, message: str, *, method: str = "", url: str = "") -> None:
-        super().__init__(message)
-        self.method = method
-        self.url = url
 
 
 class ConnectError(TransportError):
@@ -137,30 +175,27 @@ class PoolTimeoutError(RequestTimeoutError):
 
 
 class DisconnectedError(TransportError):
-    """The connection broke on the way. The server may have carried out the request."""
+    """The connection broke on the way. The server may have received the request."""
 
 
-class ResponseError(EvrunError):
+class ResponseError(RequestError):
     """An answer came that is no success."""
 
     def __init__(
         self,
         message: str,
         *,
+        request: SentRequest,
         status: int,
         body: str = "",
         request_id: str | None = None,
-        method: str = "",
-        url: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, request=request)
         self.status = status
         self.body = body
         """The answer's text, cut at 64 KiB."""
         self.request_id = request_id
         """The server's name for this exchange (`X-Request-ID`): quote it when you ask for help."""
-        self.method = method
-        self.url = url
 
 
 class StatusError(ResponseError):
@@ -217,6 +252,26 @@ class DecodeError(ResponseError):
 
     The server has carried out the request.
     """
+
+
+class UnknownOutcomeError(RequestError):
+    """A request that changes something may have been carried out, or may not.
+
+    Look before you send it again; or send it again with the same `idempotency_key`, to a server
+    that recognises it.
+    """
+
+
+class AmbiguousTimeoutError(UnknownOutcomeError, RequestTimeoutError):
+    """No answer came in time to a request that changes something."""
+
+
+class AmbiguousDisconnectError(UnknownOutcomeError, DisconnectedError):
+    """The connection broke over a request that changes something."""
+
+
+class AmbiguousServerError(UnknownOutcomeError, ServerError):
+    """5xx to a request that changes something."""
 
 
 @frozen

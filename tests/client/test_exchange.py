@@ -12,7 +12,7 @@ import pytest
 from fake_api import BASE_URL, KEY, FakeApi
 
 from evrun import AsyncEvrun, Evrun, errors
-from evrun._transport import Transport
+from evrun._connection import Connection, Pool
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get
 from evrun_api.models import CreateEvaluationLogRequest, CreateLogResponse, LogRequest
@@ -31,12 +31,14 @@ def get(request: pytest.FixtureRequest) -> Callable[[FakeApi], Project]:
     """Read a project through one kind of client: a call without side effects."""
 
     def sync(api: FakeApi) -> Project:
-        with Evrun(api_key=KEY, base_url=BASE_URL, http_client=api.http_client()) as client:
+        with Evrun(
+            api_key=KEY, base_url=BASE_URL, http_client=api.http_client(), max_retries=0
+        ) as client:
             return client.projects.get("pr_1")
 
     async def awaited(api: FakeApi) -> Project:
         async with AsyncEvrun(
-            api_key=KEY, base_url=BASE_URL, http_client=api.async_http_client()
+            api_key=KEY, base_url=BASE_URL, http_client=api.async_http_client(), max_retries=0
         ) as client:
             return await client.projects.get("pr_1")
 
@@ -44,7 +46,9 @@ def get(request: pytest.FixtureRequest) -> Callable[[FakeApi], Project]:
 
 
 def log(api: FakeApi) -> Any:
-    with Evrun(api_key=KEY, base_url=BASE_URL, http_client=api.http_client()) as client:
+    with Evrun(
+        api_key=KEY, base_url=BASE_URL, http_client=api.http_client(), max_retries=0
+    ) as client:
         return client.evaluations.log("evrun_1", datapoint_id="1", log={})
 
 
@@ -146,7 +150,7 @@ def test_an_error_carries_a_bounded_body(get: Callable[[FakeApi], Project]) -> N
 
 def test_a_failed_write_says_that_it_may_have_happened() -> None:
     """After a 5xx or a lost answer to a POST nobody knows; the message says so."""
-    with pytest.raises(errors.ServerError) as caught:
+    with pytest.raises(errors.AmbiguousServerError) as caught:
         log(FakeApi(500, {"detail": "Oops"}))
     assert str(caught.value) == (
         f"{LOG} answered 500: Oops. "
@@ -214,7 +218,7 @@ def _raised(error: Exception) -> FakeApi:
             httpx.ProxyError("407"),
             errors.ConnectError,
             "cannot connect (407). Nothing was sent. "
-            "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?",
+            "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it.",
         ),
         (
             httpx.ConnectTimeout("slow"),
@@ -226,7 +230,7 @@ def _raised(error: Exception) -> FakeApi:
             httpx.PoolTimeout("busy"),
             errors.PoolTimeoutError,
             "no free connection within 60 s. Nothing was sent. "
-            "Use fewer threads or tasks per client, or raise its limits.",
+            "Use fewer threads or tasks per client, or raise its concurrency=….",
         ),
         (
             httpx.ReadTimeout("slow"),
@@ -271,7 +275,7 @@ def test_no_exception_of_httpx_leaves_the_package(
 
 def test_a_lost_answer_to_a_write_says_that_it_may_have_happened() -> None:
     """A POST without an answer has an unknown outcome, and the error says so."""
-    with pytest.raises(errors.RequestTimeoutError) as caught:
+    with pytest.raises(errors.AmbiguousTimeoutError) as caught:
         log(_raised(httpx.ReadTimeout("slow")))
     assert str(caught.value) == (
         f"{LOG}: no answer within 60 s. "
@@ -284,7 +288,7 @@ def test_the_vendors_address_names_the_way_to_a_server_of_ones_own() -> None:
     """Whoever cannot reach the default address learns how to name another."""
     api = _raised(httpx.ConnectError("Name or service not known"))
     with (
-        Evrun(api_key=KEY, http_client=api.http_client()) as client,
+        Evrun(api_key=KEY, http_client=api.http_client(), max_retries=0) as client,
         pytest.raises(errors.ConnectError, match="set EVRUN_BASE_URL .* `evrun serve` starts one"),
     ):
         client.projects.get("pr_1")
@@ -294,7 +298,9 @@ def test_the_generated_client_gets_the_same_errors() -> None:
     """`client.generated` runs over our transport: typed errors, our key header, no Bearer."""
     api = FakeApi(520, text="odd")
     with (
-        Evrun(api_key=KEY, base_url=BASE_URL, http_client=api.http_client()) as client,
+        Evrun(
+            api_key=KEY, base_url=BASE_URL, http_client=api.http_client(), max_retries=0
+        ) as client,
         pytest.raises(errors.ServerError),
     ):
         projects_get.sync_detailed("pr_1", client=client.generated)
@@ -335,7 +341,7 @@ def test_a_closed_client_says_so() -> None:
     client = Evrun(api_key=KEY, base_url=BASE_URL, http_client=FakeApi().http_client())
     client.close()
     client.close()
-    with pytest.raises(errors.ConfigurationError, match="This client cannot send: .*closed"):
+    with pytest.raises(errors.ConfigurationError, match="This client was closed"):
         client.projects.get("pr_1")
 
 
@@ -348,26 +354,29 @@ def test_a_client_of_the_users_own_stays_open() -> None:
     assert not http_client.is_closed
 
 
-def test_threads_that_begin_together_share_one_connection_pool() -> None:
+def test_threads_that_begin_together_share_one_connection_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The first requests of several threads make one inner client, and not one each."""
     made: list[httpx.Client] = []
     api = FakeApi(200, {"detail": "x"})
     barrier = Barrier(8)
 
-    def make() -> httpx.Client:
+    def make(_: Connection) -> httpx.Client:
         made.append(api.http_client())
         return made[-1]
 
-    transport = Transport(make, owned=True)
+    monkeypatch.setattr(Connection, "client", make)
+    pool = Pool(Connection())
 
-    def send(_: int) -> int:
+    def client(_: int) -> httpx.Client:
         barrier.wait()
-        return transport.handle_request(httpx.Request("GET", BASE_URL)).status_code
+        return pool.client()
 
     with ThreadPoolExecutor(8) as threads:
-        assert set(threads.map(send, range(8))) == {200}
+        assert set(threads.map(client, range(8))) == set(made)
     assert len(made) == 1
-    transport.close()
+    pool.close()
     assert made[0].is_closed
 
 

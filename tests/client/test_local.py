@@ -7,33 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from running import running
 
 from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, LogId, RequestTimeoutError
 
-if TYPE_CHECKING:
-    from evrun.results import EvaluationRun
-
 RUN = Path(__file__).with_name("local_run.py")
-
-
-def running(client: Evrun) -> tuple[EvaluationRun, str]:
-    """Make a run that is running, and return it with a datapoint's id."""
-    project = client.projects.create(name="local")
-    dataset = client.datasets.create(project.id, name="rows", description="One row.")
-    (datapoint,) = client.datasets.create_datapoints(
-        dataset.id, datapoints=[{"inputs": {"q": "1"}}]
-    )
-    config = client.model_configs.register({"project_id": project.id, "model": "m"})
-    run = client.evaluations.create(
-        project_id=project.id,
-        config_id=config.config_id,
-        dataset_id=dataset.id,
-        evaluator_ids=[],
-    )
-    return client.run(run.id).start(), datapoint.id
 
 
 def test_what_is_logged_stays(tmp_path: Path) -> None:
@@ -94,7 +74,7 @@ def test_time_limits_hold(tmp_path: Path) -> None:
         Evrun.local(tmp_path / "evals.db", timeout=1e-6) as client,
         pytest.raises(RequestTimeoutError, match="no answer within 1e-06 s"),
     ):
-        client.projects.list()
+        client.with_options(max_retries=0).projects.list()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -449,34 +449,6 @@ def test_a_folder_of_something_else_is_not_replaced(spec: Path, tmp_path: Path) 
     assert contents(folder) == {"thesis.txt": b"Years of work.\n"}
 
 
-@pytest.mark.parametrize("steps", range(6))
-def test_a_kill_at_any_moment_leaves_one_of_two_trees(made: Path, spec: Path, steps: int) -> None:
-    """After SIGKILL within any step the tree is the old or the new one; the next run cleans up."""
-    old = contents(made / "generated")
-    spec.write_text(DOCUMENT.replace("What it answers to.", "Its name."))
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments(spec)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    with process.stderr:
-        for _ in range(steps):
-            process.stderr.readline()
-    process.kill()
-    process.wait()
-    left = contents(spec.parent / "generated")
-    done = run(*arguments(spec))
-    while "another run of scripts/regenerate.py is at work" in done.stderr:
-        done = run(*arguments(spec))  # A generator has outlived its run, and holds the lock.
-    assert done.returncode == 0, done.stderr
-    new = contents(spec.parent / "generated")
-    assert left in (old, new)
-    assert new != old
-    assert sorted(path.name for path in spec.parent.iterdir()) == ["generated", "spec.yaml"]
-
-
 def test_termination_cleans_up(spec: Path) -> None:
     """SIGTERM ends a run without a staging folder or a traceback."""
     before = contents(spec.parent)

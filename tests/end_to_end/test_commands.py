@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +18,6 @@ from evrun.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -32,6 +33,17 @@ def test_every_command_has_help(path: tuple[str, ...], tmp_path: Path) -> None:
     output = evrun(*path, "--help", cwd=tmp_path).stdout
     assert output.startswith(f"Usage: {' '.join(('evrun', *path))}")
     assert len(output.splitlines()) > 3
+
+
+def test_every_command_is_documented() -> None:
+    """Each command stands in the table of `overlays/README.md`, and each row is a command."""
+    page = (Path(__file__).parents[2] / "overlays" / "README.md").read_text(encoding="utf-8")
+    ends = {
+        " ".join(("evrun", *path))
+        for path in commands(app)
+        if not isinstance(app.commands[path[0]], click.Group) or len(path) > 1
+    }
+    assert set(re.findall(r"^\| `(evrun [a-z ]+?)(?: [A-Z].*)?` \|", page, re.MULTILINE)) == ends
 
 
 def test_the_version(tmp_path: Path) -> None:

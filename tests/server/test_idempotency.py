@@ -44,7 +44,9 @@ def send(run: Run, key: str, datapoint: int = 0, /, **log: Any) -> httpx.Respons
 
 def outputs(run: Run) -> list[str | None]:
     """Return the outputs of the project's logs, newest first."""
-    return [log["output"] for log in run.api.ok("Logs_list", project_id=run.project_id)["records"]]
+    listed = run.api.ok("Logs_list", project_id=run.project_id, size=1000)
+    assert listed["total"] <= 1000  # all are on one page
+    return [log["output"] for log in listed["records"]]
 
 
 def complaint(response: httpx.Response) -> tuple[Any, str]:

@@ -37,9 +37,14 @@ def test_the_contracts_server_is_the_default() -> None:
     """Without an address it is the vendor's API, with limits on every wait."""
     config = settings(KEY)
     assert config.base_url == DEFAULT_BASE_URL
-    assert config.timeout == DEFAULT_TIMEOUT
-    assert config.timeout.connect == 5
-    assert config.timeout.read == config.timeout.write == config.timeout.pool == 60
+    assert config.options.timeout == DEFAULT_TIMEOUT
+    assert config.options.timeout.connect == 5
+    assert (
+        config.options.timeout.read
+        == config.options.timeout.write
+        == config.options.timeout.pool
+        == 60
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,10 +133,10 @@ def test_a_query_in_the_address_is_refused() -> None:
 
 def test_a_time_limit_is_seconds_or_httpx_own() -> None:
     """A number bounds every wait; connecting never takes longer than its own 5 s."""
-    assert settings(KEY, timeout=2).timeout == httpx.Timeout(2)
-    assert settings(KEY, timeout=30).timeout == httpx.Timeout(30, connect=5)
+    assert settings(KEY, timeout=2).options.timeout == httpx.Timeout(2)
+    assert settings(KEY, timeout=30).options.timeout == httpx.Timeout(30, connect=5)
     own = httpx.Timeout(None)
-    assert settings(KEY, timeout=own).timeout is own
+    assert settings(KEY, timeout=own).options.timeout is own
 
 
 @pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan")])

@@ -8,24 +8,39 @@ from typing import Any
 import pytest
 
 from evrun import errors
+from evrun._sent import SentRequest
 from evrun.errors import EvrunError
 from evrun.ids import LogId
+
+GET = SentRequest(method="GET", url="http://h/v4", headers=(), body="", body_size=0)
+POST = SentRequest(
+    method="POST",
+    url="http://h/v4/evaluations/evrun_1/log?a=1",
+    headers=(("x-api-key", "***"), ("content-type", "application/json")),
+    body='{"output": "it\'s"}',
+    body_size=18,
+)
 
 SAMPLES: list[EvrunError] = [
     errors.ConfigurationError("no key"),
     errors.InvalidRequestError("bad", parameter="log.output"),
     errors.InvalidIdError("bad", parameter="log_id", value="x", expected="a log id"),
-    errors.ConnectError("refused", method="GET", url="http://h/v4"),
-    errors.PoolTimeoutError("busy", method="GET", url="http://h/v4"),
-    errors.ConnectTimeoutError("slow", method="GET", url="http://h/v4"),
-    errors.RequestTimeoutError("slow", method="POST", url="http://h/v4"),
-    errors.DisconnectedError("gone", method="POST", url="http://h/v4"),
-    errors.DecodeError("odd", status=201, body="<h1>", request_id="r", method="POST", url="u"),
+    errors.ConnectError("refused", request=GET),
+    errors.PoolTimeoutError("busy", request=GET),
+    errors.ConnectTimeoutError("slow", request=GET),
+    errors.RequestTimeoutError("slow", request=POST),
+    errors.DisconnectedError("gone", request=POST),
+    errors.AmbiguousTimeoutError("lost", request=POST),
+    errors.AmbiguousDisconnectError("lost", request=POST),
+    errors.AmbiguousServerError("lost", request=POST, status=500),
+    errors.DecodeError("odd", status=201, body="<h1>", request_id="r", request=POST),
 ]
 
 
 def _unprocessable() -> errors.UnprocessableEntityError:
-    error = errors.UnprocessableEntityError("422", status=422, body="{}", request_id="r1")
+    error = errors.UnprocessableEntityError(
+        "422", status=422, body="{}", request_id="r1", request=POST
+    )
     error.fields = (errors.FieldError(("body", "log", 0), "bad", "value_error"),)
     error.retry_after = 2.5
     return error
@@ -83,13 +98,41 @@ def test_a_transport_error_says_whether_the_request_may_have_arrived(
     cls: type[errors.TransportError], sent: bool
 ) -> None:
     """Whoever decides about sending again needs to know one thing."""
-    assert cls("x").sent is sent
+    assert cls("x", request=GET).sent is sent
 
 
 def test_errors_can_be_caught_as_the_standard_ones() -> None:
     """A bad argument is a `ValueError`, a time limit a `TimeoutError`."""
     assert issubclass(errors.InvalidIdError, ValueError)
     assert issubclass(errors.PoolTimeoutError, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("cls", "plain"),
+    [
+        (errors.AmbiguousTimeoutError, errors.RequestTimeoutError),
+        (errors.AmbiguousDisconnectError, errors.DisconnectedError),
+        (errors.AmbiguousServerError, errors.ServerError),
+    ],
+)
+def test_an_unknown_outcome_is_caught_by_either_name(
+    cls: type[errors.EvrunError], plain: type[errors.EvrunError]
+) -> None:
+    """Whoever asks what happened finds it, and whoever asks whether work was done finds that."""
+    assert issubclass(cls, plain)
+    assert issubclass(cls, errors.UnknownOutcomeError)
+    assert not issubclass(plain, errors.UnknownOutcomeError)
+
+
+def test_a_request_can_be_sent_again_from_a_shell() -> None:
+    """`as_curl` quotes what a shell would read, and holds no key."""
+    error = errors.DisconnectedError("gone", request=POST)
+    assert error.as_curl() == (
+        "curl -X POST 'http://h/v4/evaluations/evrun_1/log?a=1' "
+        '-H "X-API-KEY: $EVRUN_API_KEY" '
+        "-H 'content-type: application/json' "
+        """--data-raw '{"output": "it'"'"'s"}'"""
+    )
 
 
 def test_a_complaint_of_a_422_reads_as_a_path() -> None:

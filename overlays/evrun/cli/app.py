@@ -9,6 +9,7 @@ import click
 from evrun import __version__
 from evrun.cli.database import db
 from evrun.cli.demo import demo
+from evrun.cli.doctor import doctor
 from evrun.cli.keys import keys
 from evrun.cli.serve import serve
 from evrun.errors import EvrunError, InvalidRequestError
@@ -48,3 +49,4 @@ app.add_command(demo)
 app.add_command(serve)
 app.add_command(keys)
 app.add_command(db)
+app.add_command(doctor)

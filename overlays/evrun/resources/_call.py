@@ -8,10 +8,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+import httpx
 from attrs import evolve, frozen
 
-from evrun._exchange import EXTRA_QUERY, RECEIVED, decode_error
-from evrun.errors import ConfigurationError, EvrunError, InvalidRequestError
+from evrun._exchange import EXTRA_QUERY, RECEIVED, parser_error
+from evrun.errors import EvrunError, InvalidRequestError
 from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
 from evrun_api.errors import UnexpectedStatus
@@ -98,16 +99,18 @@ def _typed_errors(query: Query) -> Iterator[None]:
     except EvrunError as error:
         # It was raised below httpx and generated code, whose ten frames explain nothing.
         raise error.with_traceback(None) from error.__cause__
-    except (*_GENERATED, RuntimeError) as error:
+    except httpx.InvalidURL as error:
+        raise InvalidRequestError(
+            f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
+        ) from error
+    except _GENERATED as error:
         received = RECEIVED.get()
-        if isinstance(error, RuntimeError):
-            raise ConfigurationError(f"This client cannot send: {error}") from error
         if received is None:
             raise InvalidRequestError(
                 f"The request cannot be sent: {error}. Bodies are JSON: text, finite numbers, "
                 "true, false, null, lists, and mappings with text keys."
             ) from error
-        raise decode_error(_problem(error), received, received.request) from error
+        raise parser_error(_problem(error), received) from error
     finally:
         RECEIVED.reset(received_before)
         EXTRA_QUERY.reset(query_before)

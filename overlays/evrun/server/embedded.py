@@ -38,7 +38,12 @@ class EmbeddedServer:
     base_url = f"http://evrun.local{PREFIX}"
 
     def __init__(self, where: str | os.PathLike[str] | Database) -> None:
-        database = where if isinstance(where, Database) else _file(where)
+        self._path: Path | None = None
+        if isinstance(where, Database):
+            database = where
+        else:
+            self._path = Path(where).absolute()
+            database = _file(self._path)
         self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
@@ -48,6 +53,12 @@ class EmbeddedServer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file that it was made for."""
+        assert self._path is not None  # noqa: S101 - asked only where there is one
+        return self._path
 
     def transport(self) -> httpx.BaseTransport:
         """Return a transport for an `httpx.Client`. It has nothing to close."""
@@ -76,8 +87,8 @@ class EmbeddedServer:
         self._finalizer()
 
 
-def _file(path: str | os.PathLike[str]) -> Database:
-    url = URL.create("sqlite", database=str(Path(path).absolute()))
+def _file(path: Path) -> Database:
+    url = URL.create("sqlite", database=str(path))
     return Database(url.render_as_string(hide_password=False))
 
 

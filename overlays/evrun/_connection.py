@@ -1,0 +1,331 @@
+"""How requests reach the wire: the httpx client inside a client, and the pool that builds it late.
+
+A client of httpx, and not a bare transport, because httpx reads proxies, `verify` and limits in its
+client, and drops them in silence when it is given a transport.
+
+A pool builds its client at the first request: not before, because a TLS context costs more than all
+of `import httpx`; and anew in a forked child, because two processes on one connection garble it.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import weakref
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+from attrs import fields, frozen
+
+from evrun.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from evrun.middleware import AsyncMiddleware, Middleware
+
+DEFAULT_CONCURRENCY = 100
+"""Requests at a time."""
+
+
+@frozen(kw_only=True)
+class Connection:
+    """What a client's connections are made of. Arguments have the same meaning as for httpx."""
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    proxy: str | httpx.Proxy | None = None
+    verify: bool | str | ssl.SSLContext = True
+    cert: str | tuple[str, str] | None = None
+    trust_env: bool = True
+    transport: Literal["fast"] | httpx.BaseTransport | httpx.AsyncBaseTransport | None = None
+    http_client: httpx.Client | httpx.AsyncClient | None = None
+    middleware: Sequence[Middleware] | Sequence[AsyncMiddleware] = ()
+
+    embedded: bool = False
+    """The transport is the embedded server's, which minds forks itself."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
+        _check_concurrency(self.concurrency)
+        _check_tls(self.verify, self.cert)
+        taken: str | None = None
+        dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
+        if self.http_client is not None:
+            taken = "http_client"
+            dropped.insert(0, "transport")
+        elif self._has_own_transport():
+            taken = "transport"
+        for name in dropped:
+            if taken and self._changed(name):
+                raise ConfigurationError(
+                    f"{name}=… has no effect beside {taken}=…: set it up in the {taken} itself."
+                )
+
+    def _has_own_transport(self) -> bool:
+        return not (self.transport is None or isinstance(self.transport, str))
+
+    def _changed(self, name: str) -> bool:
+        return bool(getattr(self, name) != getattr(fields(Connection), name).default)
+
+    def check_sendable(self) -> None:
+        """Raise `ConfigurationError` if there is something that cannot go to another process."""
+        for name in ("http_client", "transport", "verify", "middleware"):
+            value = getattr(self, name)
+            if self._changed(name) and not isinstance(value, str | bool):
+                raise ConfigurationError(
+                    f"A client with {name}=… cannot be pickled or copied: connections, contexts "
+                    "and functions stay in their process. Make the client where it is used."
+                )
+        if isinstance(self.proxy, httpx.Proxy) and self.proxy.ssl_context is not None:
+            raise ConfigurationError(
+                "A client whose proxy has an ssl_context cannot be pickled or copied: make the "
+                "client where it is used."
+            )
+
+    def survives_fork(self) -> bool:
+        """Whether connections can be made anew: not those that somebody else opens."""
+        return self.embedded or (self.http_client is None and not self._has_own_transport())
+
+    def client(self) -> httpx.Client:
+        """Return a new client, or the user's own."""
+        if self.http_client is not None:
+            assert isinstance(self.http_client, httpx.Client)  # noqa: S101 - `Evrun` checked it
+            return self.http_client
+        if self.transport == "fast":
+            from evrun._fast import transport  # noqa: PLC0415 - an optional extra
+
+            return httpx.Client(transport=transport(self), trust_env=self.trust_env)
+        if self.transport is not None:
+            return httpx.Client(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
+        return httpx.Client(
+            proxy=self.proxy, verify=self.tls(), trust_env=self.trust_env, limits=self.limits()
+        )
+
+    def async_client(self) -> httpx.AsyncClient:
+        """Like `client`, for an `AsyncEvrun`."""
+        if self.http_client is not None:
+            assert isinstance(self.http_client, httpx.AsyncClient)  # noqa: S101 - checked as above
+            return self.http_client
+        if self.transport == "fast":
+            from evrun._fast import async_transport  # noqa: PLC0415 - an optional extra
+
+            return httpx.AsyncClient(transport=async_transport(self), trust_env=self.trust_env)
+        if self.transport is not None:
+            return httpx.AsyncClient(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
+        return httpx.AsyncClient(
+            proxy=self.proxy, verify=self.tls(), trust_env=self.trust_env, limits=self.limits()
+        )
+
+    def limits(self) -> httpx.Limits:
+        """Return a pool of as many connections as requests are asked for at a time, all kept."""
+        return httpx.Limits(
+            max_connections=self.concurrency, max_keepalive_connections=self.concurrency
+        )
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the TLS context; clients with the same settings share one."""
+        if isinstance(self.verify, ssl.SSLContext):
+            return self.verify
+        names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+        trusted = tuple(os.environ.get(name) for name in names) if self.trust_env else ()
+        pair = (self.cert,) if isinstance(self.cert, str) else self.cert or ()
+        files = (self.verify if isinstance(self.verify, str) else None, *pair, *trusted)
+        return _tls(self.verify, self.cert, trusted, tuple(map(_changed_at, files)))
+
+
+def _check_concurrency(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"concurrency={value!r} is no whole number from 1 up.")
+
+
+def _check_tls(verify: object, cert: object) -> None:
+    if not isinstance(verify, bool | str | ssl.SSLContext):
+        raise ConfigurationError(
+            f"verify={verify!r} is no bool, no path as a str, and no ssl.SSLContext."
+        )
+    pair = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert,)  # noqa: PLR2004
+    if cert is not None and not all(isinstance(each, str) for each in pair):
+        raise ConfigurationError(
+            "cert is no path as a str, and no pair of them (certificate, key). A key with a "
+            "password: load both into an ssl.SSLContext, and pass that as verify=…."
+        )
+    if cert is not None and isinstance(verify, ssl.SSLContext):
+        raise ConfigurationError(
+            "cert=… has no effect beside verify=<SSLContext>: call its load_cert_chain(…) instead."
+        )
+
+
+@lru_cache(maxsize=16)
+def _tls(
+    verify: bool | str,  # noqa: FBT001 - httpx's own argument
+    cert: str | tuple[str, str] | None,
+    trusted: tuple[str | None, ...],
+    _changed: tuple[int | None, ...],
+) -> ssl.SSLContext:
+    """Return a context. `trusted` holds what it depends on besides: the environment's certificates.
+
+    `_changed` is there to tell renewed files, which a long-lived process meets, from the old ones.
+    httpx's own `verify=<str>` and `cert=` are deprecated; these are what it says to do instead.
+    """
+    try:
+        if isinstance(verify, str):
+            folder = Path(verify).is_dir()
+            context = ssl.create_default_context(
+                capath=verify if folder else None, cafile=None if folder else verify
+            )
+        else:
+            context = httpx.create_ssl_context(verify=verify, trust_env=bool(trusted))
+        if cert is not None:
+            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    except OSError as error:
+        named = [f"verify={verify!r}", f"cert={cert!r}"]
+        if verify is True and any(trusted):
+            named.append(f"SSL_CERT_FILE={trusted[0]!r}")
+        raise ConfigurationError(
+            f"{', '.join(named)}: cannot be loaded ({error}). verify is a file or folder of "
+            "certificates in PEM form; cert is a PEM file with the key, or a pair."
+        ) from error
+    return context
+
+
+def _changed_at(path: str | None) -> int | None:
+    try:
+        return None if path is None else Path(path).stat().st_mtime_ns
+    except OSError:
+        return None  # loading it says what is wrong
+
+
+class Pool:
+    """The `httpx.Client` of one process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._client: httpx.Client | None = None
+        self._closed = False
+        self._stranded = False
+        self._building = Lock()  # several threads may send the first request
+        _POOLS.add(self)
+
+    def client(self) -> httpx.Client:
+        """Return the client. Raises `ConfigurationError` once closed."""
+        client = self._client
+        if client is None:
+            with self._building:
+                if self._closed:
+                    raise _closed()
+                if self._stranded:
+                    raise _stranded()
+                if self._client is None:
+                    self._client = self.connection.client()
+                client = self._client
+        return client
+
+    def close(self) -> None:
+        """Close the client, unless it is the user's own. Closing twice is fine."""
+        with self._building:
+            self._closed = True
+            client, self._client = self._client, None
+        if client is not None and self.connection.http_client is None:
+            client.close()
+
+    def forked(self) -> None:
+        """Forget the parent's connections, without closing what it still uses."""
+        if self._client is not None:
+            _INHERITED.append(self._client)
+            self._stranded = not self.connection.survives_fork()
+        self._client = None
+        self._building = Lock()
+
+
+class AsyncPool:
+    """The `httpx.AsyncClient` of each event loop: connections belong to the loop that opened them.
+
+    A client that outlives an `asyncio.run` gets new connections in the next.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._closed = False
+        self._stranded = False
+        self._reset()
+        _POOLS.add(self)
+
+    def _reset(self) -> None:
+        self._kept: dict[object, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
+
+    async def client(self) -> httpx.AsyncClient:
+        """Like `Pool.client`, for the running loop."""
+        if self._closed:
+            raise _closed()
+        if self._stranded:
+            raise _stranded()
+        loop = _running()
+        kept = self._kept.get(loop)
+        if kept is None:
+            client = self.connection.async_client()
+            life = self._until_the_loop_ends(loop, client)
+            kept = self._kept[loop] = client, life
+            await anext(life)
+        return kept[0]
+
+    async def _until_the_loop_ends(
+        self, loop: object, client: httpx.AsyncClient
+    ) -> AsyncGenerator[None]:
+        # asyncio.run and trio close the asynchronous generators that began in them at their end,
+        # when connections can still be closed. Afterwards it is too late.
+        try:
+            yield
+        finally:
+            self._kept.pop(loop, None)
+            if self.connection.http_client is None:
+                await client.aclose()
+
+    async def close(self) -> None:
+        """Like `Pool.close`, awaited, in the running loop."""
+        self._closed = True
+        if kept := self._kept.get(_running()):
+            await kept[1].aclose()
+
+    def forked(self) -> None:
+        """Like `Pool.forked`."""
+        if self._kept:
+            _INHERITED.append(self._kept)
+            self._stranded = not self.connection.survives_fork()
+        self._reset()
+
+
+def _running() -> object:
+    """Return what stands for the running event loop."""
+    import asyncio  # noqa: PLC0415 - 40 modules, and a client that is not awaited needs none of them
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return get_ident()  # trio has no loop to name, and runs once in a thread at a time
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("This client was closed. Make a new one, or close it later.")
+
+
+def _stranded() -> ConfigurationError:
+    return ConfigurationError(
+        "This client sends through an http_client or transport of yours, whose connections belong "
+        "to the process that this one was forked from. Make the client where it is used."
+    )
+
+
+_POOLS: weakref.WeakSet[Pool | AsyncPool] = weakref.WeakSet()
+_INHERITED: list[object] = []  # kept, because collecting them closes what the parent still uses
+
+
+def _after_in_child() -> None:
+    for pool in list(_POOLS):
+        pool.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

@@ -1,0 +1,103 @@
+"""What was sent, kept for people: without keys, and no longer than somebody would read."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+API_KEY_HEADER: Final = "X-API-KEY"
+
+BODY_LIMIT: Final = 64 * 1024
+"""Bytes of a body that an error carries, of the request and of the answer."""
+
+MASK: Final = "***"
+
+_SECRET_HEADERS: Final = frozenset(
+    {"x-api-key", "authorization", "proxy-authorization", "cookie", "set-cookie"}
+)
+_SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
+_OWN_TO_HTTP: Final = frozenset(
+    {"host", "accept", "accept-encoding", "connection", "content-length", "user-agent"}
+)
+
+
+@frozen(kw_only=True)
+class SentRequest:
+    """A request as it was sent."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    """Keys and cookies are masked."""
+    body: str
+    """Secret fields are masked."""
+    body_size: int
+    """Bytes of the whole body; `body` may hold fewer."""
+
+    def as_curl(self) -> str:
+        """Return a shell command that sends the same request; the key is `$EVRUN_API_KEY` in it."""
+        words = ["curl"]
+        if self.method != "GET":
+            words.append(f"-X {self.method}")
+        words.append(shlex.quote(self.url))
+        for name, value in self.headers:
+            if name.lower() == API_KEY_HEADER.lower():
+                words.append(f'-H "{API_KEY_HEADER}: $EVRUN_API_KEY"')
+            elif name.lower() not in _OWN_TO_HTTP:
+                words.append(f"-H {shlex.quote(f'{name}: {value}')}")
+        if self.body_size:
+            words.append(f"--data-raw {shlex.quote(self.body)}")
+        command = " ".join(words)
+        if self.body_size > BODY_LIMIT:
+            return f"{command}  # the body is cut: it had {self.body_size} bytes"
+        return command
+
+
+def sent(request: httpx.Request) -> SentRequest:
+    """Return what `request` says, without secrets."""
+    content = request.content
+    return SentRequest(
+        method=request.method,
+        url=str(request.url),
+        headers=tuple(masked_headers(request.headers)),
+        body=masked_body(content)[:BODY_LIMIT],
+        body_size=len(content),
+    )
+
+
+def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the headers with keys and cookies masked."""
+    return [
+        (name, MASK if name.lower() in _SECRET_HEADERS else value)
+        for name, value in headers.items()
+    ]
+
+
+def masked_body(content: bytes) -> str:
+    """Return a body as text, with the keys of model providers masked."""
+    text = content.decode("utf-8", "replace")
+    if not any(field in text for field in _SECRET_FIELDS):
+        return text
+    try:
+        return json.dumps(_masked(json.loads(content)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        # It names secrets and cannot be read: nothing of it is shown.
+        return MASK
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: MASK if name in _SECRET_FIELDS else _masked(each) for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return value

@@ -1,0 +1,538 @@
+"""Proxies, TLS and the pool, over real sockets: what httpx users know works the same here."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import trustme
+from attrs import frozen
+from both_kinds import ask, log
+from fake_api import BASE_URL, KEY, FakeApi
+from forward_proxy import ForwardProxy
+from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
+
+from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError
+from evrun._connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from both_kinds import Kind
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    name: Kind = request.param
+    return name
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with running(Loopback()) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(server: Loopback) -> Iterator[ForwardProxy]:
+    with running(ForwardProxy(server.origin)) as proxy:
+        yield proxy
+
+
+@frozen
+class Authority:
+    """A certificate authority of our own, with its files."""
+
+    file: str
+    folder: str
+    client_file: str
+    """Certificate and key of a client, in one file."""
+    client_pair: tuple[str, str]
+    stranger: str
+    """A client that another authority vouches for."""
+    server: trustme.LeafCert
+    trust: Callable[[ssl.SSLContext], None]
+
+    def context(self, *, demanding: bool = False, version: str = "TLSv1_3") -> ssl.SSLContext:
+        """Return a server's context; a demanding one lets only known clients in."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion[version]
+        self.server.configure_cert(context)
+        if demanding:
+            context.verify_mode = ssl.CERT_REQUIRED
+            self.trust(context)
+        return context
+
+
+SUBJECT_HASH = "e1a63899.0"
+"""What OpenSSL calls the authority below in a folder (`openssl x509 -hash`)."""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("authority")
+    ours = trustme.CA(
+        organization_name="evrun tests", organization_unit_name="a folder of authorities"
+    )
+    (folder / "trusted").mkdir()
+    ours.cert_pem.write_to_path(str(folder / "trusted" / SUBJECT_HASH))
+    ours.cert_pem.write_to_path(str(folder / "ca.pem"))
+    client = ours.issue_cert("client.test")
+    client.private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
+    client.cert_chain_pems[0].write_to_path(str(folder / "client.crt"))
+    client.private_key_pem.write_to_path(str(folder / "client.key"))
+    stranger = trustme.CA().issue_cert("client.test")
+    stranger.private_key_and_cert_chain_pem.write_to_path(str(folder / "stranger.pem"))
+    return Authority(
+        file=str(folder / "ca.pem"),
+        folder=str(folder / "trusted"),
+        client_file=str(folder / "client.pem"),
+        client_pair=(str(folder / "client.crt"), str(folder / "client.key")),
+        stranger=str(folder / "stranger.pem"),
+        server=ours.issue_cert("127.0.0.1", "evrun.invalid"),
+        trust=ours.configure_trust,
+    )
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Loopback]:
+    with running(Loopback(context=authority.context())) as server:
+        yield server
+
+
+# Proxies. The host evrun.invalid is nowhere: only a proxy can reach it.
+
+
+def test_a_proxy_that_is_passed_is_used(kind: Kind, server: Loopback, proxy: ForwardProxy) -> None:
+    """Requests go to the server through `proxy=`, key and body included."""
+    log(kind, "http://evrun.invalid/v4", proxy=proxy.url)
+    assert proxy.asked == ["POST http://evrun.invalid/v4/evaluations/evrun_1/log HTTP/1.1"]
+    (seen,) = server.seen
+    assert (seen.json, seen.headers["x-api-key"]) == ({"datapoint_id": "1", "log": {}}, KEY)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_the_proxy_of_the_environment_is_used(
+    kind: Kind, proxy: ForwardProxy, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our transport does not switch off httpx's own reading of the environment."""
+    monkeypatch.setenv(variable, proxy.url)
+    ask(kind, "http://evrun.invalid/v4")
+    assert len(proxy.asked) == 1
+
+
+def test_no_proxy_names_who_is_reached_without(
+    kind: Kind, server: Loopback, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host in NO_PROXY is asked directly."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    ask(kind, server.base_url)
+    assert (len(proxy.asked), len(server.seen)) == (0, 1)
+
+
+def test_the_environment_can_be_left_out(
+    kind: Kind, server: Loopback, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `trust_env=False` no proxy of the environment is used."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    ask(kind, server.base_url, trust_env=False)
+    assert (len(proxy.asked), len(server.seen)) == (0, 1)
+
+
+@pytest.mark.parametrize("named", ["argument", "environment"])
+def test_tls_goes_through_a_tunnel(
+    kind: Kind,
+    secure: Loopback,
+    authority: Authority,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Towards https the proxy sees CONNECT and a host, and neither key nor path."""
+    with running(ForwardProxy(secure.origin)) as proxy:
+        if named == "environment":
+            monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        settings = {"proxy": proxy.url} if named == "argument" else {}
+        log(kind, "https://evrun.invalid/v4", verify=authority.file, **settings)
+    assert proxy.asked == ["CONNECT evrun.invalid:443 HTTP/1.1"]
+    assert "x-api-key" not in proxy.headers[0]
+    assert [seen.headers["x-api-key"] for seen in secure.seen] == [KEY]
+
+
+def test_a_proxys_password_goes_to_the_proxy_alone(kind: Kind, server: Loopback) -> None:
+    """User and password in the proxy's address are its own; the server never sees them."""
+    with running(ForwardProxy(server.origin, password="me:secret")) as proxy:
+        ask(kind, "http://evrun.invalid/v4", proxy=proxy.url.replace("//", "//me:secret@"))
+        ask(kind, "http://evrun.invalid/v4", proxy=httpx.Proxy(proxy.url, auth=("me", "secret")))
+    assert len(server.seen) == 2
+    assert all("proxy-authorization" not in seen.headers for seen in server.seen)
+
+
+def test_a_proxy_that_refuses_says_where_to_look(kind: Kind, secure: Loopback) -> None:
+    """A refused tunnel is an error before anything was sent, and names the proxy's settings."""
+    with (
+        running(ForwardProxy(secure.origin, password="me:secret")) as proxy,
+        pytest.raises(ConnectError) as caught,
+    ):
+        log(kind, "https://evrun.invalid/v4", proxy=proxy.url, max_retries=0)
+    assert str(caught.value) == (
+        "POST https://evrun.invalid/v4/evaluations/evrun_1/log: cannot connect "
+        "(407 Proxy Authentication Required). Nothing was sent. "
+        "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
+    )
+    assert secure.accepted == 0
+
+
+# TLS.
+
+
+def test_an_unknown_authority_is_an_error_at_once(kind: Kind, secure: Loopback) -> None:
+    """An untrusted server gets nothing, is not asked again, and the error says what to do."""
+    with pytest.raises(ConnectError) as caught:
+        log(kind, secure.base_url)
+    assert str(caught.value).startswith(
+        f"POST {secure.base_url}/evaluations/evrun_1/log: cannot connect "
+        "([SSL: CERTIFICATE_VERIFY_FAILED]"
+    )
+    assert str(caught.value).endswith(
+        "Nothing was sent. Is this the right server? If it has a certificate of your own "
+        "authority, pass verify=ssl.create_default_context(cafile=…), or set SSL_CERT_FILE."
+    )
+    assert (caught.value.attempts, secure.accepted, secure.seen) == (1, 1, [])
+
+
+def test_another_hosts_certificate_is_refused(kind: Kind, authority: Authority) -> None:
+    """The name is checked too: a good certificate for somebody else is no good."""
+    elsewhere = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    elsewhere.issue_cert("elsewhere.test").configure_cert(context)
+    client = ssl.create_default_context()
+    elsewhere.configure_trust(client)
+    with (
+        running(Loopback(context=context)) as server,
+        pytest.raises(ConnectError, match="certificate is not valid for '127.0.0.1'") as caught,
+    ):
+        ask(kind, server.base_url, verify=client)
+    assert caught.value.attempts == 1
+
+
+def test_https_to_a_server_without_tls_says_so(kind: Kind, server: Loopback) -> None:
+    """A wrong scheme is a common slip: one attempt, and the right question."""
+    with pytest.raises(ConnectError, match="is it http://… instead of https://") as caught:
+        ask(kind, server.base_url.replace("http:", "https:"))
+    assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("verify", ["file", "folder", "context", "nothing"])
+def test_whom_to_trust_is_said_as_for_httpx(
+    kind: Kind, secure: Loopback, authority: Authority, verify: str
+) -> None:
+    """`verify` is a file, a folder, an `ssl.SSLContext`, or False for a server in a laboratory."""
+    value: Any = {
+        "file": authority.file,
+        "folder": authority.folder,
+        "context": ssl.create_default_context(cafile=authority.file),
+        "nothing": False,
+    }[verify]
+    ask(kind, secure.base_url, verify=value)
+    assert len(secure.seen) == 1
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_whom_to_trust_may_stand_in_the_environment(
+    kind: Kind,
+    secure: Loopback,
+    authority: Authority,
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SSL_CERT_FILE and SSL_CERT_DIR are followed, unless `trust_env=False`."""
+    place = authority.file if variable == "SSL_CERT_FILE" else authority.folder
+    monkeypatch.setenv(variable, place)
+    ask(kind, secure.base_url)
+    with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(kind, secure.base_url, trust_env=False)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("form", ["file", "pair"])
+def test_a_client_shows_its_certificate(
+    kind: Kind, authority: Authority, form: str, version: str
+) -> None:
+    """A server that demands certificates lets in who has one: `cert=` is a file or a pair."""
+    cert = authority.client_file if form == "file" else authority.client_pair
+    context = authority.context(demanding=True, version=version)
+    with running(Loopback(context=context)) as server:
+        ask(kind, server.base_url, verify=authority.file, cert=cert)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("cert", ["none", "stranger"])
+def test_a_client_without_the_right_certificate_learns_it(
+    kind: Kind, authority: Authority, cert: str, version: str
+) -> None:
+    """No certificate, or a stranger's: one attempt that did nothing, in every version of TLS."""
+    shown = {"cert": authority.stranger} if cert == "stranger" else {}
+    context = authority.context(demanding=True, version=version)
+    with (
+        running(Loopback(context=context)) as server,
+        pytest.raises(ConnectError) as caught,
+    ):
+        log(kind, server.base_url, verify=authority.file, **shown)
+    assert str(caught.value).endswith(
+        "Nothing was sent. The server asks for a client certificate that it trusts: "
+        "pass cert=… (a file, or a pair of certificate and key)."
+    )
+    assert (caught.value.attempts, caught.value.sent, server.seen) == (1, False, [])
+
+
+def test_clients_with_the_same_settings_share_a_tls_context(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading certificates costs more than a hundred calls: it is done once for each setting."""
+    first = Connection(verify=authority.file).tls()
+    assert Connection(verify=authority.file, concurrency=2).tls() is first
+    assert Connection(verify=authority.file, cert=authority.client_file).tls() is not first
+    usual = Connection().tls()
+    monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+    assert Connection().tls() is not usual
+    assert Connection(trust_env=False).tls() is not first
+
+
+def test_a_renewed_certificate_is_read_anew(authority: Authority, tmp_path: Path) -> None:
+    """A process that outlives its certificate makes new clients with the new one."""
+    cert = tmp_path / "client.pem"
+    trustme.CA().issue_cert("old.test").private_key_and_cert_chain_pem.write_to_path(str(cert))
+    connection = Connection(verify=authority.file, cert=str(cert))
+    old = connection.tls()
+    trustme.CA().issue_cert("new.test").private_key_and_cert_chain_pem.write_to_path(str(cert))
+    assert connection.tls() is not old
+    assert connection.tls() is connection.tls()
+
+
+@pytest.mark.parametrize("setting", ["verify", "cert", "SSL_CERT_FILE"])
+def test_certificates_that_cannot_be_loaded_are_named(
+    kind: Kind, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong path is our error at the first request: which setting, what is wrong, what it is."""
+    path = str(tmp_path / "missing.pem")
+    settings: dict[str, Any] = {setting: path}
+    if setting == "SSL_CERT_FILE":
+        monkeypatch.setenv(setting, path)
+        settings = {}
+    with pytest.raises(ConfigurationError) as caught:
+        ask(kind, "https://127.0.0.1:1/v4", **settings)
+    assert f"{setting}={path!r}" in str(caught.value)
+    assert str(caught.value).endswith(
+        "cannot be loaded ([Errno 2] No such file or directory). verify is a file or folder of "
+        "certificates in PEM form; cert is a PEM file with the key, or a pair."
+    )
+
+
+# Settings that cannot be followed.
+
+
+def refused(**settings: Any) -> str:
+    """Return why both kinds of client refuse to be made."""
+    said = set()
+    for cls in (Evrun, AsyncEvrun):
+        with pytest.raises(ConfigurationError) as caught:
+            cls(api_key=KEY, **settings)
+        said.add(str(caught.value))
+    (message,) = said
+    return message
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "8", None])
+def test_concurrency_is_a_whole_number(concurrency: Any) -> None:
+    """Nonsense is refused when the client is made."""
+    expected = f"concurrency={concurrency!r} is no whole number from 1 up."
+    assert refused(concurrency=concurrency) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"verify": None}, "verify=None is no bool, no path as a str, and no ssl.SSLContext."),
+        ({"verify": 1}, "verify=1 is no bool, no path as a str, and no ssl.SSLContext."),
+        (
+            {"cert": ("a.crt", "a.key", "a password")},
+            "cert is no path as a str, and no pair of them (certificate, key). A key with a "
+            "password: load both into an ssl.SSLContext, and pass that as verify=….",
+        ),
+        (
+            {"cert": "a.pem", "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
+            "cert=… has no effect beside verify=<SSLContext>: call its load_cert_chain(…) instead.",
+        ),
+    ],
+    ids=["none", "number", "password", "both"],
+)
+def test_tls_settings_that_cannot_be_followed_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    """What would be dropped, or fail in the middle of a run, is said when the client is made."""
+    assert refused(**settings) == message
+
+
+SETTINGS: dict[str, Any] = {
+    "proxy": "http://127.0.0.1:1",
+    "verify": False,
+    "cert": "client.pem",
+    "trust_env": False,
+    "concurrency": 7,
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_a_transport_would_drop_is_refused(setting: str) -> None:
+    """Httpx ignores these beside a transport; we say where they belong."""
+    transport = httpx.MockTransport(FakeApi())
+    assert refused(transport=transport, **{setting: SETTINGS[setting]}) == (
+        f"{setting}=… has no effect beside transport=…: set it up in the transport itself."
+    )
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, "transport"])
+def test_what_an_http_client_would_drop_is_refused(setting: str) -> None:
+    """A client of the user's own is set up by the user."""
+    given: dict[str, Any] = {setting: SETTINGS.get(setting, "fast")}
+    message = (
+        f"{setting}=… has no effect beside http_client=…: set it up in the http_client itself."
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        Evrun(api_key=KEY, http_client=FakeApi().http_client(), **given)
+    assert str(caught.value) == message
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncEvrun(api_key=KEY, http_client=FakeApi().async_http_client(), **given)
+    assert str(caught.value) == message
+
+
+# What sends in our place.
+
+
+def test_a_transport_of_ones_own_sends(kind: Kind) -> None:
+    """`transport=` gets every request; typed errors and results stay."""
+    api = FakeApi(200, PAGE)
+    assert ask(kind, BASE_URL, transport=httpx.MockTransport(api)) == 0
+    assert len(api.requests) == 1
+
+
+def test_an_http_client_of_ones_own_sends_with_its_settings(
+    kind: Kind, secure: Loopback, authority: Authority
+) -> None:
+    """`http_client=` keeps what it was set up with: here TLS, hooks and headers of its own."""
+    hooked: list[str] = []
+
+    def hook(request: httpx.Request) -> None:
+        hooked.append(request.method)
+
+    async def async_hook(request: httpx.Request) -> None:
+        hook(request)
+
+    context = ssl.create_default_context(cafile=authority.file)
+
+    async def awaited() -> None:
+        async with (
+            httpx.AsyncClient(verify=context, event_hooks={"request": [async_hook]}) as http_client,
+            AsyncEvrun(api_key=KEY, base_url=secure.base_url, http_client=http_client) as client,
+        ):
+            await client.projects.list()
+            await client.aclose()
+            assert not http_client.is_closed
+
+    if kind == "sync":
+        with httpx.Client(verify=context, event_hooks={"request": [hook]}) as http_client:
+            ask(kind, secure.base_url, http_client=http_client)
+            assert not http_client.is_closed
+    else:
+        asyncio.run(awaited())
+    assert (hooked, len(secure.seen)) == (["GET"], 1)
+
+
+# The pool.
+
+N = 12
+
+
+class Holding:
+    """Answers nobody before it is told to."""
+
+    def __init__(self) -> None:
+        self.full, self.release = Event(), Event()
+        self.server = Loopback(self)
+
+    def __call__(self, seen: Seen) -> Answer:
+        if len(self.server.seen) >= N:
+            self.full.set()
+        self.release.wait(30)
+        return usual(seen)
+
+
+TOO_MANY = (
+    "no free connection within 0.2 s. Nothing was sent. "
+    "Use fewer threads or tasks per client, or raise its concurrency=…."
+)
+
+
+def test_the_pool_is_as_large_as_asked() -> None:
+    """So many threads are served at a time; one more waits, and learns what was too small."""
+    holding = Holding()
+    with (
+        running(holding.server) as server,
+        ThreadPoolExecutor(N) as threads,
+        Evrun(
+            api_key=KEY,
+            base_url=server.base_url,
+            concurrency=N,
+            timeout=httpx.Timeout(30, pool=0.2),
+        ) as client,
+    ):
+        calls = [threads.submit(client.projects.list) for _ in range(N)]
+        assert holding.full.wait(20)
+        with pytest.raises(PoolTimeoutError) as caught:
+            client.with_options(max_retries=0).projects.list()
+        holding.release.set()
+        assert [call.result(20).total for call in calls] == [0] * N
+        assert list(threads.map(lambda _: client.projects.list().total, range(N))) == [0] * N
+    assert str(caught.value).endswith(TOO_MANY)
+    assert (server.connections, len(server.seen)) == (N, 2 * N)
+
+
+def test_the_async_pool_is_as_large_as_asked() -> None:
+    """The same for tasks."""
+    holding = Holding()
+
+    async def main(base_url: str) -> str:
+        async with AsyncEvrun(
+            api_key=KEY,
+            base_url=base_url,
+            concurrency=N,
+            timeout=httpx.Timeout(30, pool=0.2),
+        ) as client:
+            calls = [asyncio.ensure_future(client.projects.list()) for _ in range(N)]
+            assert await asyncio.to_thread(holding.full.wait, 20)
+            with pytest.raises(PoolTimeoutError) as caught:
+                await client.with_options(max_retries=0).projects.list()
+            holding.release.set()
+            assert [page.total for page in await asyncio.gather(*calls)] == [0] * N
+            await asyncio.gather(*(client.projects.list() for _ in range(N)))
+        return str(caught.value)
+
+    with running(holding.server) as server:
+        message = asyncio.run(main(server.base_url))
+    assert message.endswith(TOO_MANY)
+    assert (server.connections, len(server.seen)) == (N, 2 * N)
+
+
+def test_what_the_loopback_server_answers_is_what_the_contract_says() -> None:
+    """The fakes of this folder answer what the clients accept: a log and a page."""
+    with running(Loopback()) as server:
+        assert log("sync", server.base_url).id == LOGGED["id"]
+        assert ask("async", server.base_url) == PAGE["total"]
