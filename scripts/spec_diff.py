@@ -40,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"spec_diff: {refusal}", file=sys.stderr)
         return 2
+    except RecursionError:
+        print("spec_diff: a document is nested too deeply", file=sys.stderr)
+        return 2
     if not options.descriptions:
         changes = [each for each in changes if each.severity is not Severity.DESCRIPTION]
     written = FORMATS[options.format](changes)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from fake_clock import FakeClock
+from vendor_sdk import install
 from ways import WAYS, Way
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +44,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr("evrun._client.Clock", lambda: clock)
     return clock
+
+
+@pytest.fixture(scope="session")
+def vendor_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment that has the vendor's SDK; made once."""
+    return install(tmp_path_factory.mktemp("vendor") / "environment")

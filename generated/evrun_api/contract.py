@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "f9c60c35461d835a03efde982323e023634df32b68feddfbf1d6482c21ce6d35"
+SHA256 = "312998c0deeec008aefcd1040d9d3a77849c963dc3094dd74de30989b6d9ac85"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

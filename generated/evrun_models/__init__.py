@@ -1513,13 +1513,18 @@ class UpdateEvaluatorRequest(BaseModel):
     ] = None
 
 
+Content = TypeAliasType(
+    "Content", Annotated[TextChatContent | ImageChatContent, Field(discriminator="type")]
+)
+
+
 class ChatMessageWithToolCall(BaseModel):
     """
     A chat message, in the form that model providers use. Requests and responses share it.
     """
 
     content: Annotated[
-        str | list[TextChatContent | ImageChatContent] | None,
+        str | list[Content] | None,
         Field(
             description="What was said: a text, or parts of text and images. Null beside tool calls."
         ),

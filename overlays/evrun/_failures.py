@@ -154,7 +154,7 @@ def error(
     if isinstance(outcome, httpx.HTTPError):
         return _transport_error(outcome, request, ambiguous=ambiguous, deadline=deadline)
     if outcome.is_success:
-        return decode_error(problem(outcome) or "", outcome)
+        return decode_error(problem(outcome) or "", outcome, request)
     return _status_error(outcome, request, ambiguous=ambiguous, now=now)
 
 
@@ -266,9 +266,10 @@ def _status_error(
     return error
 
 
-def decode_error(problem: str, response: httpx.Response) -> errors.DecodeError:
+def decode_error(
+    problem: str, response: httpx.Response, request: httpx.Request
+) -> errors.DecodeError:
     """Return the error for a success that breaks the contract."""
-    request = response.request
     outcome = "" if request.method == "GET" else " The server has carried out the request."
     return errors.DecodeError(
         f"{request.method} {request.url} answered {response.status_code}, but {problem}.{outcome} "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from _import_spec.layout import NAMED
+from _openapi.walk import LITERAL, NAMING, operations
 
 TEXTS = ("summary", "description", "examples", "example", "externalDocs")
 UNDESCRIBED = "x-undescribed"
@@ -22,7 +22,9 @@ def drop(node: Any, *, names: bool = False) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        key: drop(value, names=key in NAMED and not names)
+        key: value
+        if key in LITERAL and not names
+        else drop(value, names=key in NAMING and not names)
         for key, value in node.items()
         if names or key not in TEXTS
     }
@@ -37,7 +39,7 @@ def keep(node: Any, ours: Any, *, names: bool = False) -> Any:
     ours = ours if isinstance(ours, dict) else {}
     texts = {} if names else {key: ours[key] for key in TEXTS if key in ours and key not in node}
     body = {
-        key: keep(value, ours.get(key), names=key in NAMED and not names)
+        key: keep(value, ours.get(key), names=key in NAMING and not names)
         for key, value in node.items()
     }
     return {**texts, **body}
@@ -52,10 +54,13 @@ def _counterpart(value: Any, index: int, ours: Any) -> Any:
     return ours[index] if index < len(ours) else None
 
 
-def mark_missing(  # noqa: C901 - one branch a kind of node
+def mark_missing(  # noqa: C901 -- one branch a kind of node
     document: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Mark operations, parameters, schemas and properties without a description; name them too."""
+    """Mark what lacks a description; name the places too.
+
+    Operations, parameters, responses, schemas and their properties.
+    """
     missing: list[str] = []
 
     def check(node: dict[str, Any], place: str) -> None:
@@ -63,20 +68,32 @@ def mark_missing(  # noqa: C901 - one branch a kind of node
             node[UNDESCRIBED] = True
             missing.append(place)
 
-    for path, item in document.get("paths", {}).items():
-        for method, operation in item.items():
-            check(operation, f"{method.upper()} {path}")
-            for parameter in operation.get("parameters", []):
-                if "$ref" not in parameter:
-                    check(parameter, f"{method.upper()} {path} {parameter['name']}")
-            for status, response in operation["responses"].items():
-                if "$ref" not in response:
-                    check(response, f"{method.upper()} {path} {status}")
-    for kind in ("parameters", "headers", "responses"):
-        for name, shared in document.get("components", {}).get(kind, {}).items():
-            check(shared, f"{kind}.{name}")
-    for name, schema in document.get("components", {}).get("schemas", {}).items():
+    def check_unless_referred(node: dict[str, Any], place: str) -> None:
+        if "$ref" not in node:
+            check(node, place)
+
+    components = document.get("components", {})
+    for path, method, operation in operations(document):
+        place = f"{method.upper()} {path}"
+        check(operation, place)
+        for parameter in operation.get("parameters", []):
+            check_unless_referred(parameter, f"{place} {parameter.get('name')}")
+        for status, response in operation.get("responses", {}).items():
+            check_unless_referred(response, f"{place} {status}")
+            _require(response)
+    for section in ("parameters", "headers", "responses"):
+        for name, each in components.get(section, {}).items():
+            check_unless_referred(each, f"{section}.{name}")
+    for response in components.get("responses", {}).values():
+        _require(response)
+    for name, schema in components.get("schemas", {}).items():
         check(schema, name)
         for key, prop in schema.get("properties", {}).items():
             check(prop, f"{name}.{key}")
     return document, missing
+
+
+def _require(response: dict[str, Any]) -> None:
+    """Give a response the description that it must have (OpenAPI 3.1.0, 4.8.17): an empty one."""
+    if "$ref" not in response:
+        response.setdefault("description", "")

@@ -7,10 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-# Below these a key is a name that somebody chose: a property called "description" is no prose.
-NAMED = frozenset(
-    ("properties", "schemas", "paths", "responses", "mapping", "securitySchemes", "headers")
-)
+from _openapi.walk import NAMING
 
 EXAMPLES = frozenset(("example", "examples"))
 
@@ -40,9 +37,27 @@ def ordered(node: Any, *, names: bool = False) -> Any:
     return {
         key: node[key]
         if key in EXAMPLES and not names
-        else ordered(node[key], names=key in NAMED and not names)
+        else ordered(node[key], names=key in NAMING and not names)
         for key in keys
     }
+
+
+def in_order(document: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Return `document` in an order that does not depend on upstream's.
+
+    Paths stand as in `ours`, new ones after them by name; components stand by name.
+    """
+    place = {path: index for index, path in enumerate(ours.get("paths") or ())}
+    paths = sorted(document["paths"], key=lambda path: (place.get(path, len(place)), path))
+    sections = sorted(document["components"].items())
+    found: dict[str, Any] = ordered(
+        {
+            **document,
+            "paths": {path: document["paths"][path] for path in paths},
+            "components": {section: dict(sorted(nodes.items())) for section, nodes in sections},
+        }
+    )
+    return found
 
 
 def dump(document: dict[str, Any]) -> str:

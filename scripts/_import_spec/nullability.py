@@ -6,32 +6,44 @@ its document does not list.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from _openapi.walk import operations, references
+from _openapi.walk import LITERAL, NAMING, objects, operations, references, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NULL: dict[str, Any] = {"type": "null"}
 _ANNOTATIONS = ("description", "default", "deprecated", "examples")
 _SCALARS = ("string", "integer", "number", "boolean")
 
 
-def to_3_1(node: Any) -> Any:
-    """Return OpenAPI 3.0 schemas as 3.1: no `nullable`, no one-element `allOf`, no titles."""
+def to_3_1(node: Any, *, names: bool = False) -> Any:
+    """Return OpenAPI 3.0 schemas as 3.1: no `nullable`, no one-element `allOf`, no titles.
+
+    `exclusiveMinimum: true` becomes the limit itself.
+    """
     if isinstance(node, list):
         return [to_3_1(value) for value in node]
     if not isinstance(node, dict):
         return node
     node = {
-        key: to_3_1(value)
+        key: value
+        if (key in LITERAL or key == "info") and not names
+        else to_3_1(value, names=key in NAMING and not names)
         for key, value in node.items()
-        if not (key == "title" and isinstance(value, str))
+        if names or not (key == "title" and isinstance(value, str))
     }
-    if (
-        isinstance(node.get("allOf"), list)
-        and len(node["allOf"]) == 1
-        and "$ref" in node["allOf"][0]
-    ):
-        node = {**node.pop("allOf")[0], **node}
+    if names:
+        return node
+    every = node.get("allOf")
+    if isinstance(every, list) and len(every) == 1 and isinstance(every[0], dict):
+        rest = {key: value for key, value in node.items() if key != "allOf"}
+        if not rest.keys() & every[0].keys() - set(_ANNOTATIONS):
+            node = {**every[0], **rest}
+    for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and limit in node:
+            node[exclusive] = node.pop(limit)
     if isinstance(node.get("nullable"), bool) and node.pop("nullable"):
         node = nullable(node)
     return node
@@ -47,6 +59,8 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     notes = {key: schema[key] for key in _ANNOTATIONS if key in schema}
     core = {key: value for key, value in schema.items() if key not in notes}
+    if None in core.get("enum", ()):
+        core["enum"] = [value for value in core["enum"] if value is not None]
     if core.get("type") in _SCALARS and "format" not in core and "enum" not in core:
         return {**notes, **core, "type": [core["type"], "null"]}
     if set(core) == {"anyOf"}:
@@ -67,12 +81,12 @@ def accepts_null(schema: dict[str, Any]) -> bool:
 
 
 def optional_properties(document: dict[str, Any]) -> dict[str, Any]:
-    """Make every optional property nullable, except a tag: an enum of one value."""
-    for schema in document.get("components", {}).get("schemas", {}).values():
-        required = schema.get("required", [])
-        for name, prop in schema.get("properties", {}).items():
-            if name not in required and not _is_tag(prop):
-                schema["properties"][name] = nullable(prop)
+    """Make every optional property nullable, except a tag, which has one value."""
+    for schema in list(objects(document)):
+        properties, required = _properties(schema), schema.get("required", [])
+        for name, prop in properties.items():
+            if name not in required and isinstance(prop, dict) and not _is_tag(prop):
+                properties[name] = nullable(prop)
     return document
 
 
@@ -98,35 +112,42 @@ def open_response_enums(document: dict[str, Any]) -> dict[str, Any]:
 
     A schema that both sides use is opened for both: a message that was read must be loggable.
     """
-    schemas = document.get("components", {}).get("schemas", {})
-    for name in _reached_by_responses(document):
-        for key, prop in schemas[name].get("properties", {}).items():
-            schemas[name]["properties"][key] = _open(prop, schemas)
+    for schema in list(_reached_by_responses(document)):
+        for holder, key in _places(schema):
+            holder[key] = _open(holder[key], document)
     return document
 
 
-def _reached_by_responses(document: dict[str, Any]) -> set[str]:
-    schemas = document.get("components", {}).get("schemas", {})
-    queue = [
-        reference
-        for _, _, operation in operations(document)
-        for reference in references(operation.get("responses", {}))
-    ]
-    reached: set[str] = set()
+def _reached_by_responses(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    queue = [operation.get("responses", {}) for _, _, operation in operations(document)]
+    seen: set[str] = set()
     while queue:
-        name = queue.pop().rsplit("/", 1)[-1]
-        if name in schemas and name not in reached:
-            reached.add(name)
-            queue.extend(references(schemas[name]))
-    return reached
+        node = queue.pop()
+        yield from objects(node)
+        for path, reference in references(node):
+            if reference not in seen:
+                seen.add(reference)
+                queue.append(resolve(document, reference, path))
 
 
-def _open(prop: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def _places(schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield where schemas stand right below: holder and key."""
+    properties = _properties(schema)
+    for name in properties:
+        yield properties, name
+    for key in ("items", "additionalProperties", "schema"):
+        if isinstance(schema.get(key), dict):
+            yield schema, key
+
+
+def _open(prop: Any, document: dict[str, Any]) -> Any:
+    if not isinstance(prop, dict):
+        return prop
     branches = prop.get("anyOf", [prop])
     if (
         _is_tag(prop)
         or {"type": "string"} in branches
-        or not any(_is_enum(b, schemas) for b in branches)
+        or not any(_is_enum(branch, document) for branch in branches)
     ):
         return prop
     notes = {key: prop[key] for key in _ANNOTATIONS if key in prop}
@@ -134,10 +155,17 @@ def _open(prop: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     return {**notes, "anyOf": [*cores, {"type": "string"}]}
 
 
-def _is_enum(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
-    target = schemas.get(schema.get("$ref", "").rsplit("/", 1)[-1], schema)
-    return target.get("type") == "string" and "enum" in target
+def _is_enum(schema: Any, document: dict[str, Any]) -> bool:
+    while isinstance(schema, dict) and isinstance(reference := schema.get("$ref"), str):
+        schema = resolve(document, reference)
+    return isinstance(schema, dict) and schema.get("type") == "string" and "enum" in schema
 
 
 def _is_tag(schema: dict[str, Any]) -> bool:
-    return len(schema.get("enum", ())) == 1
+    """Whether it has one value, said right here: a component of one value may get another."""
+    return "const" in schema or len(schema.get("enum", ())) == 1
+
+
+def _properties(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, dict) else {}

@@ -18,9 +18,9 @@ from attrs import Factory, define, frozen
 
 from _openapi.refusal import Refusal, shorten
 from _regenerate.generators import TIMEOUT, environment
-from _spec_diff.operations import diff
+from _spec_diff.operations import WHOLE, diff
 from _spec_diff.policy import Severity
-from _summary.wiring import methods_by_module, snake
+from _summary.wiring import methods_by_module, methods_calling, snake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,24 +76,47 @@ def assess(
     `contracts` are the old and the new one; without them only what breaks is found.
     """
     impact = Impact()
-    methods = methods_by_module(overlay / "evrun" / "resources")
+    methods = public_functions(overlay)
     for fault in type_errors(overlay, staged, current=current, cache=cache):
         where = f"{fault.file}:{fault.line}: {fault.said}"
         for function in _functions(overlay / fault.file, fault, methods):
             impact.broken.setdefault(function, []).append(where)
     if contracts is not None:
-        old, new = contracts
-        for change in diff(dict(old), dict(new)):
-            if change.severity < Severity.RISK:
-                continue
-            for function in methods.get(snake(change.operation), ()):
-                if function not in impact.broken:
-                    said = f"{change.place}: {change.sentence}"
-                    impact.at_risk.setdefault(function, []).append(said)
+        found = at_risk(*contracts, methods)
+        impact.at_risk = {name: why for name, why in found.items() if name not in impact.broken}
     everything = {function for each in methods.values() for function in each}
     touched = impact.broken.keys() | impact.at_risk.keys()
     impact.unaffected = tuple(sorted(everything - touched))
     return impact
+
+
+def at_risk(
+    old: Mapping[str, Any], new: Mapping[str, Any], methods: Mapping[str, tuple[str, ...]]
+) -> dict[str, list[str]]:
+    """Return the functions whose operation changed for the worse, and what changed."""
+    found: dict[str, list[str]] = {}
+    changes = diff(dict(old), dict(new))
+    # An operation is reported under its new name, and the overlay calls it by the old one.
+    before = {each.operation: each.old for each in changes if each.kind == "operation-renamed"}
+    everything = sorted({function for each in methods.values() for function in each})
+    for change in changes:
+        if change.severity < Severity.RISK:
+            continue
+        name = before.get(change.operation, change.operation)
+        functions = everything if name == WHOLE else methods.get(snake(name), ())
+        for function in functions:
+            found.setdefault(function, []).append(f"{change.place}: {change.sentence}")
+    return found
+
+
+def public_functions(overlay: Path) -> dict[str, tuple[str, ...]]:
+    """Return, by generated module, the functions that end in it; those of a bound run too."""
+    methods = methods_by_module(overlay / "evrun" / "resources")
+    bound = methods_calling(overlay / "evrun" / "run.py", "Run", "_evaluations")
+    return {
+        module: (*names, *(f"run.{run}" for run, own in bound if f"evaluations.{own}" in names))
+        for module, names in methods.items()
+    }
 
 
 def type_errors(overlay: Path, staged: Path, *, current: Path, cache: Path) -> list[Fault]:

@@ -87,8 +87,7 @@ def normalize(document: dict[str, Any], schema: Any) -> Node:
         # `anyOf: [Enum, string]` says no more than one type and its values.
         rest = {k: v for k, v in merged.items() if k not in {"anyOf", "oneOf"}}
         merged, several = {**rest, **plain}, []
-    kinds = merged.get("type", [])
-    types = {kinds} if isinstance(kinds, str) else set(kinds)
+    types = _named_types(merged) or _types_of_all(document, several)
     enum = [merged["const"]] if "const" in merged else merged.get("enum")
     nullable = nullable or _NULL in types or (enum is not None and None in enum and not types)
     return Node(
@@ -149,6 +148,18 @@ def _plain(document: dict[str, Any], variants: list[Any]) -> dict[str, Any] | No
         own = [each["const"]] if "const" in each else each.get("enum")
         values = None if values is None or own is None else [*values, *own]
     return {"type": types, **({} if values is None else {"enum": values})}
+
+
+def _named_types(schema: dict[str, Any]) -> set[str]:
+    kinds = schema.get("type", [])
+    return {kinds} if isinstance(kinds, str) else set(kinds)
+
+
+def _types_of_all(document: dict[str, Any], variants: list[Any]) -> set[str]:
+    """Return the types of all variants, or none if one of them does not say its own."""
+    written = [_merge(document, each, frozenset()) for each in variants]
+    named = [_named_types(each) if isinstance(each, dict) else set() for each in written]
+    return set().union(*named) if all(named) else set()
 
 
 def _is_null(document: dict[str, Any], schema: Any) -> bool:

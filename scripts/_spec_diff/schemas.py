@@ -173,13 +173,13 @@ def _type(old: Node, new: Node) -> Iterator[Finding]:
 
 def _kinds(node: Node) -> frozenset[str]:
     """Return the types that a node takes; an integer is a number too."""
-    if node.variants:
+    if node.variants and not node.types:
         return frozenset({"one of several"})
     return node.types | {"integer"} if "number" in node.types else node.types
 
 
 def _types(node: Node) -> str:
-    if node.variants:
+    if node.variants and not node.types:
         return "one of several"
     return " or ".join(sorted(node.types)) or "anything"
 

@@ -80,6 +80,16 @@ def methods_by_module(folder: Path) -> dict[str, tuple[str, ...]]:
     return {module: tuple(names) for module, names in found.items()}
 
 
+def methods_calling(file: Path, name: str, owner: str) -> list[tuple[str, str]]:
+    """Return the public methods of a class, each with a method of `self.<owner>` that it calls."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return [
+        (method.name, called)
+        for method in _functions(_classes(tree)[name])
+        for called in _self_calls(method, owner)
+    ]
+
+
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 

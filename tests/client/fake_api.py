@@ -20,6 +20,10 @@ class FakeApi:
         self._response = response or {"json": body}
         self.error: Exception | None = None
 
+    def answer_with(self, status: int, body: Any) -> None:
+        """Answer differently from now on."""
+        self._status, self._response = status, {"json": body}
+
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Record `request` and answer it."""
         self.requests.append(request)

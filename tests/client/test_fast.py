@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import misbehaving as bad
 import pytest
+import trio
 from attrs import evolve
 from fake_api import KEY
 from misbehaving import good, misbehaving
 
 from evrun import AsyncEvrun, ConfigurationError, Evrun, InvalidRequestError
-from evrun._connection import Connection
-from evrun._fast import AsyncFastTransport
 from evrun._fast_clients import Clients, Limits
 from evrun.errors import AmbiguousDisconnectError
 
@@ -220,11 +219,14 @@ def test_each_loop_has_its_connections() -> None:
 
 
 def test_other_loops_are_told() -> None:
-    """Pyreqwest awaits asyncio's futures; without asyncio the error says so."""
-    transport = AsyncFastTransport(Connection(transport="fast"))
-    call = transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1:9"))
+    """Pyreqwest awaits asyncio's futures; under trio the error says so, and nothing is left."""
+
+    async def main() -> None:
+        async with AsyncEvrun(**FAST, base_url="http://127.0.0.1:9/v4") as client:
+            await client.projects.list()
+
     with pytest.raises(ConfigurationError) as caught:
-        call.send(None)  # as another event loop would
+        trio.run(main)
     assert str(caught.value) == (
         'transport="fast" runs on asyncio only. Leave it out on other event loops.'
     )

@@ -107,6 +107,12 @@ def test_what_cannot_be_meant_is_refused(method: str, given: dict[str, Any], sen
         asked(method, **given)
 
 
+def test_what_no_address_can_hold_is_refused() -> None:
+    """A filter with more values than fit is an error of ours that says what to do."""
+    with pytest.raises(InvalidRequestError, match="query.* too long. Ask in parts"):
+        asked("evaluations", id_filter=[f"evrun_{n:021}" for n in range(5000)])
+
+
 def test_ids_in_sorts_and_filters_are_checked() -> None:
     """An id of another resource names its place."""
     with pytest.raises(InvalidIdError, match=r"sort\[0\].evaluator_id"):

@@ -238,15 +238,22 @@ def test_a_document_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["#/components/schemas/Gone", "other.yaml#/X", "#/definitions/X"]
+    ("reference", "said"),
+    [
+        ("#/components/schemas/Gone", "points to nothing"),
+        ("#/definitions/X", "points to nothing"),
+        ("other.yaml#/X", "leaves the document"),
+        ("https://example.com/x.json", "leaves the document"),
+    ],
 )
-def test_a_reference_that_leads_nowhere_is_an_error(reference: str) -> None:
-    """A dangling or remote reference is named, and never dropped."""
+def test_a_reference_that_leads_nowhere_is_an_error(reference: str, said: str) -> None:
+    """A dangling or remote reference is named with its place, and never dropped."""
     document = upstream()
     document["components"]["schemas"]["Thing"]["properties"]["kind"] = {"$ref": reference}
-    with pytest.raises(Refusal, match="leads nowhere|of the same document") as caught:
-        slicing.select(document, ["Things_get"])
-    assert caught.value.pointer == reference
+    with pytest.raises(Refusal, match=said) as caught:
+        slicing.select(document, slicing.Selection(("Things_get",)))
+    assert caught.value.pointer == "#/components/schemas/Thing/properties/kind/$ref"
+    assert repr(reference) in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -259,40 +266,126 @@ def test_a_reference_that_leads_nowhere_is_an_error(reference: str) -> None:
         ("Starts with either `config_` or `oc_`.", ["config_", "oc_"]),
         ("Starts with `a_`, `b_` or `c_`.", ["a_", "b_", "c_"]),
         ("Starts with `ann_`, short for annotation.", ["ann_"]),
+        ("Must start\nwith `a_`/`b_`.", ["a_", "b_"]),
+        ("The key, starting with “sk-live-”.", ["sk-live-"]),
+        ("Begins with **x_y_**.", ["x_y_"]),
+        ("Prefixed with <code>a1_</code>.", ["a1_"]),
+        ("Starts with one of: `a_`, `b_`, or `c_`", ["a_", "b_", "c_"]),
+        ("IDs start with `a_` and `b_`.", ["a_", "b_"]),
+        ("Starts with `evrun_…`", ["evrun_"]),
+        ("Starts with `a_`. Once more: it starts with a_.", ["a_"]),
     ],
 )
 def test_prose_becomes_prefixes(prose: str, prefixes: list[str]) -> None:
     """Each usual way of saying a prefix in prose is understood."""
-    site = identifiers.mark({"x": {"type": "string", "description": prose}})["x"]
+    document, undecided = identifiers.mark({"x": {"type": "string", "description": prose}})
+    site = document["x"]
     assert [site["x-id-prefix"], *site.get("x-id-prefix-also", [])] == prefixes
+    assert undecided == []
 
 
 @pytest.mark.parametrize(
-    "prose", ["Restarts with a_b.", "Page to fetch. Starts from 1.", "Start it."]
+    "prose", ["Restarts with a_b.", "Page to fetch. Starts from 1.", "Start it.", "snake_case_"]
 )
 def test_other_prose_stays_prose(prose: str) -> None:
-    """A sentence that names no prefix marks nothing."""
-    assert (
-        "x-id-prefix" not in identifiers.mark({"x": {"type": "string", "description": prose}})["x"]
-    )
+    """A sentence that names no prefix marks nothing, and nothing is asked about it."""
+    document, undecided = identifiers.mark({"x": {"type": "string", "description": prose}})
+    assert (document["x"], undecided) == ({"type": "string", "description": prose}, [])
 
 
-def test_the_prefix_of_a_list_stands_on_its_items() -> None:
-    """`IDs start with …` is about each of them."""
-    site = {"type": "array", "items": {"type": "string"}, "description": "IDs start with `a_`"}
-    assert identifiers.mark({"x": site})["x"]["items"] == {"type": "string", "x-id-prefix": "a_"}
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": "string", "description": "Starts with a letter."}, "'Starts with a letter.'"),
+        ({"type": "string", "description": "Starts with a_b."}, "no prefix in 'Starts with a_b.'"),
+        ({"type": "string", "description": "Does not start with `x_`."}, "no prefix in 'start"),
+        (
+            {"type": "string", "description": "Starts with `a_`. Old ones start with `b_`."},
+            "no prefix in 'start with `b_`.'",
+        ),
+        ({"type": "integer", "description": "Starts with `a_`."}, "a_ is said of no string"),
+        ({"type": "object", "description": "Its id starts with a_."}, "a_ is said of no string"),
+        (
+            {"type": "string", "pattern": "^[a-z_]+$", "description": "Starts with a_."},
+            "a_ is not seen in the pattern ^[a-z_]+$",
+        ),
+    ],
+)
+def test_prose_that_gives_no_prefix_is_left_to_a_person(schema: dict[str, Any], said: str) -> None:
+    """It is listed with its place until a patch gives the site a pattern; never passed over."""
+    document, (doubt,) = identifiers.mark({"x": copy.deepcopy(schema)})
+    assert doubt.path == ("x",)
+    assert said in doubt.said
+    document = identifiers.expand(document)
+    assert list(identifiers.undecided(document, [doubt])) == [f"#/x: {doubt.said}"]
+    document["x"] = {"type": "string", "pattern": "^a"}
+    assert list(identifiers.undecided(document, [doubt])) == []
 
 
-def test_prose_that_contradicts_itself_is_an_error() -> None:
-    """Two prefixes for one site are an error and no choice of ours."""
-    parameter = {
-        "description": "Starts with `a_`.",
-        "schema": {"type": "string", "description": "Starts with `b_`."},
-    }
-    with pytest.raises(Refusal, match="#/x/schema: the prose names both a_ and b_"):
+ID = {"type": "string", "x-id-prefix": "a_"}
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ({"type": "array", "items": {"type": "string"}}, {"type": "array", "items": ID}),
+        (
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            {"anyOf": [ID, {"type": "null"}]},
+        ),
+        (
+            {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            {"oneOf": [ID, {"type": "array", "items": ID}]},
+        ),
+        ({"type": ["string", "null"]}, {"type": ["string", "null"], "x-id-prefix": "a_"}),
+        ({"allOf": [{"$ref": "#/name"}]}, {"allOf": [{**ID, "maxLength": 9}]}),
+    ],
+    ids=["array", "or null", "one or many", "type list", "reference"],
+)
+def test_the_prefix_stands_on_each_string(site: dict[str, Any], expected: dict[str, Any]) -> None:
+    """On the items of a list, on the alternatives, and not on a string that others refer to."""
+    prose = {"description": "IDs start with `a_`"}
+    name = {"type": "string", "maxLength": 9}
+    document, undecided = identifiers.mark({"x": {**site, **prose}, "name": dict(name)})
+    assert document == {"x": {**expected, **prose}, "name": name}
+    assert undecided == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (
+            {"type": "string", "description": "Starts with `b_`."},
+            "the prose names both a_ and b_",
+        ),
+        (
+            {"type": "string", "pattern": "^b_[a-z]+$"},
+            "the prose names a_, but the pattern is ^b_[a-z]+$",
+        ),
+        (
+            {"type": "string", "pattern": "^(a_|b_)[a-z]+$"},
+            "the prose names a_, but the pattern is ^(a_|b_)[a-z]+$",
+        ),
+    ],
+)
+def test_prose_that_is_contradicted_is_an_error(schema: dict[str, Any], said: str) -> None:
+    """Two prefixes, or a prefix and a pattern, for one site are an error and no choice of ours."""
+    parameter = {"schema": schema, "description": "Starts with `a_`."}
+    with pytest.raises(Refusal) as refused:
         identifiers.mark({"x": parameter})
-    with pytest.raises(Refusal, match="but this is no string"):
-        identifiers.mark({"x": {"type": "integer", "description": "Starts with `a_`."}})
+    assert refused.value.message == said
+    assert refused.value.pointer in {"#/x", "#/x/schema"}
+
+
+@pytest.mark.parametrize("pattern", ["^a_[0-9]{4}$", "^(?:a_|b_)[a-z]+$", "^a_v1_.+$"])
+def test_a_pattern_that_agrees_is_kept(pattern: str) -> None:
+    """Upstream's own pattern is the narrower fact."""
+    prose = "Starts with `a_` or `b_`."
+    document, undecided = identifiers.mark(
+        {"x": {"type": "string", "pattern": pattern, "description": prose}}
+    )
+    assert identifiers.expand(document)["x"]["pattern"] == pattern
+    assert undecided == []
 
 
 def test_a_patch_may_set_the_pattern_itself() -> None:

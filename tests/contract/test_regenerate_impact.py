@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from planted import (
+    FROM_ANOTHER,
+    GET,
+    MAKE,
+    OPERATION_CHANGES,
+    PLACES,
+    SCHEMA_CHANGES,
+    document,
+    schema_document,
+)
 
 from _import_spec.layout import dump
 from _openapi.document import load
+from _regenerate import impact
+from _spec_diff.operations import WHOLE
+from _spec_diff.policy import RULES, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "regenerate.py"
@@ -114,19 +128,20 @@ def test_what_breaks_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
     """Each planted break is mapped to the functions that users call; the old tree stays."""
     done, output = run(tmp_path, plant_breaks)
     assert done.returncode == 1, done.stderr
-    assert set(report(done.stdout)["BROKEN"]) >= {
+    found = report(done.stdout)
+    assert set(found["BROKEN"]) == {
         "datapoints.get",
         "sessions.get",
         "sessions.create",
-        "evaluations.log",
-        "projects.list",
-        "projects.iter_all",
-        "logs.list",
+        *("evaluations.log", "run.log"),
+        *("projects.list", "projects.iter_all"),
+        *("logs.list", "logs.iter_all"),
         "datasets.create",
-        "evrun.server.routes.sessions.get",
+        *("evrun.server.routes.datasets.get_datapoint", "evrun.server.routes.datasets.create"),
+        *("evrun.server.routes.sessions.get", "evrun.server.routes.evaluations.log"),
+        "evrun.server.routes.logs.list_logs",
     }
-    broken = set(report(done.stdout)["BROKEN"])
-    assert not broken & {"evaluations.result", "logs.get", "projects.create", "evaluators.list"}
+    assert found["AT RISK"] == []
     assert "evrun/resources/_evaluation_calls.py:" in done.stdout
     assert 'Unexpected keyword argument "datapoint_id"' in done.stdout
     assert "generated/ is untouched; --accept-breaking" in done.stdout
@@ -152,6 +167,63 @@ def test_what_types_cannot_see_is_at_risk(tmp_path: Path) -> None:
     ):
         assert said in done.stdout
     assert content(output) != content(ROOT / "generated")
+
+
+FUNCTIONS = impact.public_functions(ROOT / "overlays")
+HIT = {
+    MAKE: {"sessions.create"},
+    "Made": {"sessions.create"},
+    GET: {"sessions.get"},
+    WHOLE: {function for each in FUNCTIONS.values() for function in each},
+}
+"""Whom a change of an operation hits, where our overlay calls the planted document's operations."""
+
+Case = tuple[str, str, "Severity", dict[str, Any], dict[str, Any]]
+
+
+def cases() -> Iterator[Case]:
+    """Yield every planted change: kind, operation, severity, and both documents."""
+    for direction, (schema_name, _) in PLACES.items():
+        for kind, changes, _ in SCHEMA_CHANGES:
+            new = schema_document(schema_name, changes)
+            yield kind, MAKE, _severity(direction, kind), document(), new
+        for kind, (before, after, _) in FROM_ANOTHER.items():
+            old, new = (schema_document(schema_name, each) for each in (before, after))
+            yield kind, MAKE, _severity(direction, kind), old, new
+    for kind, changes, operation, _ in OPERATION_CHANGES:
+        yield kind, operation, _severity("operation", kind), document(), document(*changes)
+
+
+def _severity(direction: Any, kind: str) -> Severity:
+    return RULES[direction, kind].severity
+
+
+@pytest.mark.parametrize(("kind", "operation", "severity", "old", "new"), list(cases()))
+def test_a_planted_change_hits_whoever_calls_the_operation(
+    kind: str, operation: str, severity: Severity, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    """A break or a risk of any kind names the functions; what is compatible names none."""
+    ours = {MAKE: "Sessions_create", GET: "Sessions_get"}
+    before, after = (renamed(each, ours) for each in (old, new))
+    hit = impact.at_risk(before, after, FUNCTIONS)
+    assert set(hit) == (HIT[operation] if severity >= Severity.RISK else set())
+    assert all(len(said) == 1 for said in hit.values())
+
+
+def renamed(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return the document with operationIds that our overlay calls."""
+    text = json.dumps(document)
+    for old, new in names.items():
+        text = text.replace(json.dumps(old), json.dumps(new))
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def test_every_public_function_is_known() -> None:
+    """What can be called on the client, or on a bound run, is in the report."""
+    known = {function for each in FUNCTIONS.values() for function in each}
+    assert {"run.log", "run.datapoints", "evaluations.iter_all", "logs.get"} <= known
+    assert len(FUNCTIONS) == 32
 
 
 def test_a_break_can_be_accepted(tmp_path: Path) -> None:

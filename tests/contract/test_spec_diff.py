@@ -9,234 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import (
+    BASE,
+    DELETE,
+    FROM_ANOTHER,
+    GET,
+    MAKE,
+    OPERATION_CHANGES,
+    PLACES,
+    POST,
+    SCHEMA_CHANGES,
+    document,
+    schema_document,
+)
 
 from _openapi.refusal import Refusal
 from _spec_diff.operations import diff
 from _spec_diff.policy import RULES, Severity, bump
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "spec_diff.py"
-
-SHAPE: dict[str, Any] = {
-    "type": "object",
-    "description": "words",
-    "required": ["must"],
-    "properties": {
-        "must": {"type": "string"},
-        "may": {"type": "string", "minLength": 1, "maxLength": 9, "pattern": "^a$"},
-        "kind": {"type": "string", "enum": ["a", "b"]},
-        "number": {"type": "integer", "minimum": 1, "default": 5, "format": "int32"},
-        "null": {"type": ["string", "null"]},
-        "list": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
-        "one": {
-            "oneOf": [
-                {"$ref": "#/components/schemas/Node"},
-                {"type": "array", "items": {"type": "string"}},
-                {"type": "boolean"},
-            ]
-        },
-        "map": {"type": "object", "additionalProperties": {"type": "integer"}},
-    },
-}
-BASE: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "t", "version": "1"},
-    "servers": [{"url": "https://one.test"}],
-    "paths": {
-        "/things/{id}": {
-            "post": {
-                "operationId": "Things_make",
-                "description": "words",
-                "security": [{"key": []}],
-                "parameters": [
-                    {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
-                    {"name": "q", "in": "query", "schema": {"type": "string"}},
-                ],
-                "requestBody": {
-                    "content": {
-                        "application/json": {"schema": {"$ref": "#/components/schemas/In"}},
-                        "text/csv": {"schema": {"type": "string"}},
-                    }
-                },
-                "responses": {
-                    "200": {
-                        "description": "ok",
-                        "headers": {"X-One": {"schema": {"type": "string"}}},
-                        "content": {
-                            "application/json": {"schema": {"$ref": "#/components/schemas/Out"}},
-                            "text/csv": {"schema": {"type": "string"}},
-                        },
-                    },
-                    "404": {"description": "none"},
-                },
-            },
-            "get": {
-                "operationId": "Things_get",
-                "parameters": [
-                    {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-                ],
-                "responses": {"200": {"description": "ok"}, "201": {"description": "ok"}},
-            },
-        }
-    },
-    "components": {
-        "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "K"}},
-        "schemas": {
-            "In": SHAPE,
-            "Out": SHAPE,
-            "Node": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "next": {"$ref": "#/components/schemas/Node"},
-                },
-            },
-        },
-    },
-}
-TEXT = {"schema": {"type": "string"}}
-MAKE, GET = "Things_make", "Things_get"
-DELETE = object()
-
-
-def document(*changes: tuple[str, Any]) -> dict[str, Any]:
-    """Return the base with values put at dotted paths (`/` in keys is fine)."""
-    changed: dict[str, Any] = json.loads(json.dumps(BASE))
-    for path, value in changes:
-        *above, last = path.split(".")
-        node: Any = changed
-        for part in above:
-            node = node[int(part) if isinstance(node, list) else part]
-        key: Any = int(last) if isinstance(node, list) else last
-        if value is DELETE:
-            del node[key]
-        elif isinstance(node, list) and key == len(node):
-            node.append(value)
-        else:
-            node[key] = value
-    return changed
-
-
-POST = "paths./things/{id}.post"
-PLACES = {"request": ("In", "request"), "response": ("Out", "response 200")}
-
-# kind → (path below the schema, the new value, place below the body); both directions in turn.
-SCHEMA_CHANGES: list[tuple[str, list[tuple[str, Any]], str]] = [
-    ("property-removed", [("properties.may", DELETE)], ".may"),
-    ("property-added", [("properties.new", {"type": "string"})], ".new"),
-    (
-        "property-added-required",
-        [("properties.new", {"type": "string"}), ("required", ["must", "new"])],
-        ".new",
-    ),
-    ("became-required", [("required", ["must", "may"])], ".may"),
-    ("became-optional", [("required", [])], ".must"),
-    ("type-changed", [("properties.must", {"type": "boolean"})], ".must"),
-    ("type-widened", [("properties.must", {"type": ["string", "integer"]})], ".must"),
-    ("type-widened", [("properties.map.additionalProperties.type", "number")], ".map.*"),
-    ("became-nullable", [("properties.must.type", ["string", "null"])], ".must"),
-    ("no-longer-nullable", [("properties.null.type", "string")], ".null"),
-    ("enum-grew", [("properties.kind.enum", ["a", "b", "c"])], ".kind"),
-    ("enum-shrank", [("properties.kind.enum", ["a"])], ".kind"),
-    ("enum-introduced", [("properties.must.enum", ["x"])], ".must"),
-    ("enum-lifted", [("properties.kind.enum", DELETE)], ".kind"),
-    ("pattern-added", [("properties.must.pattern", "^x")], ".must"),
-    ("pattern-removed", [("properties.may.pattern", DELETE)], ".may"),
-    ("pattern-changed", [("properties.may.pattern", "^b$")], ".may"),
-    ("limit-tightened", [("properties.may.maxLength", 5)], ".may"),
-    ("limit-tightened", [("properties.may.minLength", 2)], ".may"),
-    ("limit-tightened", [("properties.must.maxLength", 5)], ".must"),
-    ("limit-loosened", [("properties.may.minLength", DELETE)], ".may"),
-    ("limit-loosened", [("properties.number.minimum", 0)], ".number"),
-    ("format-changed", [("properties.number.format", "int64")], ".number"),
-    ("default-changed", [("properties.number.default", 6)], ".number"),
-    ("default-changed", [("properties.number.default", DELETE)], ".number"),
-    ("further-fields-refused", [("additionalProperties", False)], ""),
-    ("variant-removed", [("properties.one.oneOf.0", DELETE)], ".one"),
-    ("variant-added", [("properties.one.oneOf.3", {"type": "object", "title": "x"})], ".one"),
-    ("deprecated", [("properties.may.deprecated", True)], ".may"),
-    ("description", [("description", "other words")], ""),
-]
-# Only from a base of its own does a type become narrower, or a field that was refused allowed.
-FROM_ANOTHER: dict[str, tuple[list[tuple[str, Any]], list[tuple[str, Any]], str]] = {
-    "type-narrowed": (
-        [("properties.must", {"type": ["string", "integer"]})],
-        [("properties.must", {"type": "string"})],
-        ".must",
-    ),
-    "further-fields-allowed": (
-        [("additionalProperties", False)],
-        [("additionalProperties", True)],
-        "",
-    ),
-}
-
-OPERATION_CHANGES: list[tuple[str, list[tuple[str, Any]], str, str]] = [
-    ("operation-removed", [("paths./things/{id}.get", DELETE)], GET, "GET /things/{id}"),
-    (
-        "operation-added",
-        [("paths./new", {"get": {"operationId": "New", "responses": {}}})],
-        "New",
-        "GET /new",
-    ),
-    ("operation-renamed", [(f"{POST}.operationId", "Made")], "Made", "POST /things/{id}"),
-    ("deprecated", [(f"{POST}.deprecated", True)], MAKE, "POST /things/{id}"),
-    ("deprecated", [(f"{POST}.parameters.1.deprecated", True)], MAKE, "query q"),
-    ("security-changed", [(f"{POST}.security", [{"key": [], "two": []}])], MAKE, "security"),
-    ("security-widened", [(f"{POST}.security", [{"key": []}, {"two": []}])], MAKE, "security"),
-    ("security-changed", [("security", [{"key": []}])], GET, "security"),
-    ("parameter-removed", [(f"{POST}.parameters.1", DELETE)], MAKE, "query q"),
-    ("parameter-added", [(f"{POST}.parameters.2", {"name": "p", "in": "query"})], MAKE, "query p"),
-    (
-        "parameter-added-required",
-        [(f"{POST}.parameters.2", {"name": "p", "in": "query", "required": True})],
-        MAKE,
-        "query p",
-    ),
-    ("parameter-became-required", [(f"{POST}.parameters.1.required", True)], MAKE, "query q"),
-    ("parameter-style", [(f"{POST}.parameters.1.explode", False)], MAKE, "query q"),
-    (
-        "parameter-style",
-        [(f"{POST}.parameters.1", {"name": "q", "in": "query", "content": {"text/x": TEXT}})],
-        MAKE,
-        "query q",
-    ),
-    ("body-removed", [(f"{POST}.requestBody", DELETE)], MAKE, "request"),
-    ("body-added", [("paths./things/{id}.get.requestBody", {"content": {}})], GET, "request"),
-    (
-        "body-added-required",
-        [("paths./things/{id}.get.requestBody", {"content": {}, "required": True})],
-        GET,
-        "request",
-    ),
-    ("body-became-required", [(f"{POST}.requestBody.required", True)], MAKE, "request"),
-    ("request-media-removed", [(f"{POST}.requestBody.content.text/csv", DELETE)], MAKE, "request"),
-    ("request-media-added", [(f"{POST}.requestBody.content.text/x", {})], MAKE, "request"),
-    (
-        "response-media-removed",
-        [(f"{POST}.responses.200.content.text/csv", DELETE)],
-        MAKE,
-        "response 200",
-    ),
-    (
-        "response-media-added",
-        [(f"{POST}.responses.200.content.text/x", {})],
-        MAKE,
-        "response 200",
-    ),
-    ("response-added", [(f"{POST}.responses.409", {"description": ""})], MAKE, "response 409"),
-    ("response-removed", [(f"{POST}.responses.404", DELETE)], MAKE, "response 404"),
-    ("success-added", [(f"{POST}.responses.204", {"description": ""})], MAKE, "response 204"),
-    ("success-removed", [("paths./things/{id}.get.responses.201", DELETE)], GET, "response 201"),
-    (
-        "header-removed",
-        [(f"{POST}.responses.200.headers.X-One", DELETE)],
-        MAKE,
-        "response 200",
-    ),
-    ("header-added", [(f"{POST}.responses.200.headers.X-2", {})], MAKE, "response 200"),
-    ("servers-changed", [("servers.0.url", "https://two.test")], "(document)", "servers"),
-    ("description", [(f"{POST}.description", "others")], MAKE, "POST /things/{id}"),
-]
 
 
 def found(old: dict[str, Any], new: dict[str, Any]) -> set[tuple[str, str, str, Severity]]:
@@ -251,11 +42,7 @@ def test_a_change_of_a_schema_is_judged(
     """The one change is named, at its place, with the severity that its direction gives it."""
     schema, where = PLACES[direction]
     expected = (MAKE, where + place, kind, RULES[direction, kind].severity)
-    assert found(document(), _schema_document(schema, changes)) == {expected}
-
-
-def _schema_document(schema: str, changes: list[tuple[str, Any]]) -> dict[str, Any]:
-    return document(*((f"components.schemas.{schema}.{path}", value) for path, value in changes))
+    assert found(document(), schema_document(schema, changes)) == {expected}
 
 
 @pytest.mark.parametrize("direction", ["request", "response"])
@@ -264,7 +51,7 @@ def test_a_change_from_another_base_is_judged(direction: Any, kind: str) -> None
     """As above, where the base has nothing to change."""
     schema, where = PLACES[direction]
     before, after, place = FROM_ANOTHER[kind]
-    old, new = _schema_document(schema, before), _schema_document(schema, after)
+    old, new = schema_document(schema, before), schema_document(schema, after)
     expected = (MAKE, where + place, kind, RULES[direction, kind].severity)
     assert found(old, new) == {expected}
 
@@ -361,6 +148,17 @@ def test_the_same_in_3_0_and_in_3_1_is_no_change() -> None:
     }
     documents = [document(("components.schemas.Out.properties", each)) for each in (old, new)]
     assert diff(*documents) == []
+
+
+def test_a_union_of_types_is_compared_by_its_types() -> None:
+    """A list that joins the numbers of a union widens it, and is not another thing altogether."""
+    numbers = [{"type": "boolean"}, {"type": "number"}]
+    texts = {"type": "array", "items": {"type": "string"}}
+    place = "components.schemas.Out.properties.must"
+    old, new = (document((place, {"anyOf": each})) for each in (numbers, [*numbers, texts]))
+    (change,) = diff(old, new)
+    assert (change.kind, change.severity) == ("type-widened", Severity.RISK)
+    assert [each.kind for each in diff(new, old)] == ["type-narrowed"]
 
 
 def test_order_is_no_change() -> None:

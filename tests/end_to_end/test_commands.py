@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +14,12 @@ import pytest
 from commands import environment, evrun, new_key
 
 from evrun import __version__
+from evrun.cli import keys
 from evrun.cli.app import app
+from evrun.server import authentication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -32,6 +35,17 @@ def test_every_command_has_help(path: tuple[str, ...], tmp_path: Path) -> None:
     output = evrun(*path, "--help", cwd=tmp_path).stdout
     assert output.startswith(f"Usage: {' '.join(('evrun', *path))}")
     assert len(output.splitlines()) > 3
+
+
+def test_every_command_is_documented() -> None:
+    """Each command stands in the table of `overlays/README.md`, and each row is a command."""
+    page = (Path(__file__).parents[2] / "overlays" / "README.md").read_text(encoding="utf-8")
+    ends = {
+        " ".join(("evrun", *path))
+        for path in commands(app)
+        if not isinstance(app.commands[path[0]], click.Group) or len(path) > 1
+    }
+    assert set(re.findall(r"^\| `(evrun [a-z ]+?)(?: [A-Z].*)?` \|", page, re.MULTILINE)) == ends
 
 
 def test_the_version(tmp_path: Path) -> None:
@@ -75,6 +89,27 @@ def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "nobody" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
+    """`--scope` and `--expires` stand in the list; what is no scope or no duration is refused."""
+    evrun("keys", "create", "reader", "--scope", "read", "--expires", "30d", cwd=tmp_path)
+    new_key(tmp_path, "me")
+    listed = evrun("keys", "list", cwd=tmp_path).stdout.splitlines()
+    (reader,) = (line for line in listed if "reader" in line)
+    (me,) = (line for line in listed if " me " in line)
+    assert " read " in reader
+    assert " admin " in me
+    assert (reader.count(" UTC"), me.count(" UTC")) == (2, 1)
+    assert keys.SCOPES == authentication.SCOPES
+    for option, value, said in (
+        ("--scope", "root", "'read', 'write', 'admin'"),
+        ("--expires", "soon", "Write 12h, 30d or 52w"),
+        ("--expires", "0d", "Write 12h, 30d or 52w"),
+    ):
+        result = evrun("keys", "create", "x", option, value, cwd=tmp_path, check=False)
+        assert result.returncode == 2
+        assert said in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
+import httpx
 import pytest
 
 from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations
 from evrun import _config, ids, results
+from evrun._exchange import is_harmless
 from evrun.ids import Id
 from evrun.resources import _bodies
 
@@ -163,6 +165,23 @@ def test_a_result_allows_none_where_the_schema_does(kind: type[Any], schema: str
             assert ("None" in str(attribute.type)) == (name not in required), name
 
 
+@pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())
+def test_an_id_in_a_result_has_its_type(kind: type[Any], schema: str) -> None:
+    """Wherever the contract names a prefix, the result's field is of that id type alone."""
+    hints = attrs.fields_dict(attrs.resolve_types(kind))
+    for name, site in SCHEMAS[schema]["properties"].items():
+        wanted = {PREFIXED[node["x-id-prefix"]] for node in nodes(site) if "x-id-prefix" in node}
+        held = {each for each in _members(hints[name].type) if each in TYPES}
+        assert held - {ids.DatapointId} == wanted, name
+
+
+def _members(kind: Any) -> Iterator[Any]:
+    """Yield the types that an annotation is made of."""
+    yield kind
+    for each in get_args(kind):
+        yield from _members(each)
+
+
 def test_every_operation_is_reached_by_a_resource() -> None:
     """Each operation of the contract is called by a resource of its tag."""
     called = set()
@@ -180,6 +199,35 @@ def _is_endpoint(value: object) -> bool:
 
 def _snake(operation_id: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation_id).lower()
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "harmless"),
+    [
+        ("Evaluations_updateStatus", True),  # the status that it has already: 200
+        ("Evaluations_addEvaluators", True),  # one that is there already: 200
+        ("Logs_update", True),  # fields are set to what was sent
+        ("Logs_updateByRef", True),
+        ("Evaluators_update", False),  # each change is a new version
+    ],
+)
+def test_the_patches_that_may_happen_twice_are_named(operation_id: str, *, harmless: bool) -> None:
+    """The client repeats exactly those after a lost answer."""
+    path = next(
+        path for path, _, each in operations(CONTRACT) if each["operationId"] == operation_id
+    )
+    url = f"https://api.test/v4{re.sub('{[^}]*}', 'id_1', path)}"
+    assert is_harmless(httpx.Request("PATCH", url)) is harmless
+    # Whatever path the API stands under.
+    below = httpx.Request("PATCH", url.replace("/v4", "/logs/v4/evaluations/x"))
+    assert is_harmless(below) is harmless
+
+
+def test_every_patch_is_judged() -> None:
+    """A new PATCH of the contract needs a row above."""
+    patches = {each["operationId"] for _, method, each in operations(CONTRACT) if method == "patch"}
+    (mark,) = test_the_patches_that_may_happen_twice_are_named.pytestmark  # type: ignore[attr-defined]
+    assert patches == {operation_id for operation_id, _ in mark.args[1]}
 
 
 def test_the_default_address_is_the_contracts_server() -> None:

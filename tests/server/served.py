@@ -12,6 +12,7 @@ import httpx
 import jsonschema
 from attrs import frozen
 from pydantic import TypeAdapter
+from reading import read
 from ruamel.yaml import YAML
 
 import evrun_models
@@ -93,14 +94,19 @@ def _model(operation_id: str, status: int) -> TypeAdapter[Any]:
 
 
 def conforms(response: httpx.Response, operation_id: str) -> None:
-    """Fail unless the response is one that the contract gives this operation."""
+    """Fail unless the response is one that the contract gives this operation.
+
+    It is held against the schema and both generated packages, and read by the overlay.
+    """
     status = response.status_code
     declared = contract_operations()[operation_id][2]["responses"]
     assert str(status) in declared, f"{operation_id} has no {status}: {response.text}"
     if status == 204:
         assert response.content == b""
+        read(operation_id, status, b"")
         return
     _validator(operation_id, status).validate(response.json())
+    read(operation_id, status, response.content)
     if status < 300:
         _model(operation_id, status).validate_json(response.content, strict=True)
     elif status == 422:

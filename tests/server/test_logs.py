@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import MISSING, Api, Run, make_run
+from served import MISSING, Api, Run, contract, make_run
+
+from evrun.server.store.logs import PAYLOAD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,16 +70,39 @@ def test_the_time_of_feedback_is_answered_in_utc(run: Run) -> None:
     assert run.log_refused(feedback=given) == (["body", "log", "feedback"], "datetime_range")
 
 
+SECRETS: dict[str, Any] = {
+    "inputs": {"SECRET": {"SECRET": ["SECRET"]}},
+    "messages": [{"role": "user", "content": "SECRET"}],
+    "output": "SECRET",
+    "output_message": {"role": "assistant", "content": "SECRET"},
+    "judgment": "SECRET",
+    "error": "SECRET",
+    "stdout": "SECRET",
+    "provider_request": {"SECRET": 1},
+    "provider_response": {"text": "SECRET"},
+}
+
+
 def test_save_false_keeps_no_payload(run: Run, file: Path) -> None:
-    """Nothing that a model read or wrote reaches the database's files; the numbers stay."""
-    payload = {"inputs": {"a": "SECRET"}, "output": "SECRET", "stdout": "SECRET", "error": "SECRET"}
-    messages = [{"role": "user", "content": "SECRET"}]
-    log_id = run.log(**payload, messages=messages, duration=2.0, save=False)["id"]
-    run.api.ok("Logs_update", {"output": "SECRET", "duration": 3.0}, id=log_id)
+    """Nothing that a model read or wrote reaches the database's files; the rest stays."""
+    rest = {field: EVERYTHING[field] for field in EVERYTHING.keys() - SECRETS.keys()}
+    log_id = run.log(**SECRETS, **{**rest, "save": False})["id"]
+    run.api.ok("Logs_update", {"output": "SECRET", "error": "SECRET", "duration": 3.0}, id=log_id)
+    run.api.ok("Logs_updateByRef", {"output": "SECRET"}, reference_id=rest["reference_id"])
     shown = run.api.ok("Logs_get", id=log_id)
-    assert {shown[field] for field in payload} == {None}
-    assert (shown["messages"], shown["save"], shown["duration"]) == (None, False, 3.0)
+    assert {shown[field] for field in SECRETS} == {None}
+    changed = {"save": False, "duration": 3.0, "created_at": "2024-01-02T01:04:05Z"}
+    assert {field: shown[field] for field in rest} == {**rest, **changed}
     assert not [each for each in file.parent.iterdir() if b"SECRET" in each.read_bytes()]
+
+
+def test_every_field_of_a_log_is_payload_or_stays() -> None:
+    """A field that the contract gains must be sorted into one or the other."""
+    relations = {"project", "project_id", "config", "config_id", "source_datapoint_id"}
+    relations |= {"session_id", "session_reference_id", "parent_id", "parent_reference_id"}
+    fields = contract()["components"]["schemas"]["LogRequest"]["properties"].keys()
+    assert set(SECRETS) == set(PAYLOAD)
+    assert fields == EVERYTHING.keys() | relations | {"feedback"}
 
 
 @pytest.mark.parametrize("status", ["pending", "completed", "cancelled"])
@@ -184,6 +209,16 @@ def test_logs_change_by_id_and_by_reference(run: Run) -> None:
     run.api.missing("Logs_updateByRef", {}, reference_id="unknown")
 
 
+def test_a_reference_names_the_newest_log_that_has_it(run: Run) -> None:
+    """Changes and children go to the newest of several, wherever it was logged."""
+    older, newer = (run.log(row, output="a", reference_id="ref")["id"] for row in (1, 0))
+    changed = run.api.ok("Logs_updateByRef", {"output": "b"}, reference_id="ref")
+    assert (changed["id"], run.api.ok("Logs_get", id=older)["output"]) == (newer, "a")
+    child = run.log(2, parent_reference_id="ref")["id"]
+    shown = run.api.ok("Logs_get", id=child)
+    assert (shown["parent_id"], shown["parent_reference_id"]) == (newer, "ref")
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -201,6 +236,9 @@ def test_logs_change_by_id_and_by_reference(run: Run) -> None:
         ({"version_status": "uncommitted"}, []),
         ({"version_status": "committed", "size": 1, "page": 1}, [1]),
         ({"start_date": "2024-01-02"}, [2, 1]),
+        ({"start_date": "2024-01-02T00:00:00+05:00"}, [2, 1]),
+        ({"start_date": "2024-01-02T00:00:00-05:00"}, [2]),
+        ({"end_date": "2024-01-03T00:00:00-01:00"}, [2, 1, 0]),
         ({"end_date": "2024-01-03T00:00:00Z"}, [1, 0]),
         ({"start_date": "2024-01-02T00:00:01Z", "end_date": "2024-01-03"}, []),
     ],

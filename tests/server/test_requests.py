@@ -107,6 +107,52 @@ def test_times_out_of_range_are_422(run: Run) -> None:
     assert run.api.ok("Logs_get", id=log_id)["created_at"] == "2024-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize("name", ["start_date", "end_date"])
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_filters_by_times_out_of_range_are_answered(run: Run, name: str, instant: str) -> None:
+    """Beyond the calendar in UTC is 422 there too."""
+    given = {"project_id": run.project_id, name: instant}
+    assert run.api.refused("Logs_list", **given) == (["query", name], "datetime_range")
+
+
+@pytest.mark.parametrize("number", ["20240501", "1700000000", "1700000000.5", "-1"])
+def test_a_number_is_no_time(run: Run, number: str) -> None:
+    """A day without its dashes is refused, and not taken for seconds since 1970."""
+    given = {"project_id": run.project_id, "start_date": number}
+    assert run.api.refused("Logs_list", **given) == (["query", "start_date"], "datetime_parsing")
+    midnight = {"project_id": run.project_id, "end_date": "1714521600"}
+    assert run.api.refused("Evaluations_list", **midnight)[0] == ["query", "end_date"]
+    assert run.log_refused(created_at=number)[0] == ["body", "log", "created_at"]
+    feedback = [{"type": "rating", "value": "good", "created_at": number}]
+    place = ["body", "log", "feedback", 0, "created_at"]
+    assert run.log_refused(feedback=feedback)[0] == place
+
+
+def test_a_deprecated_field_is_taken_without_a_warning(run: Run) -> None:
+    """`tool_call` is deprecated for callers, and no matter of the server's log."""
+    call = {"name": "f", "arguments": "{}"}
+    log_id = run.log(messages=[{"role": "assistant", "tool_call": call}])["id"]
+    (message,) = run.api.ok("Logs_get", id=log_id)["messages"]
+    assert message["tool_call"] == call
+
+
+def test_a_request_names_a_limited_number_of_columns(run: Run) -> None:
+    """Beyond that it is 422; the same column again counts once."""
+    given = {"project_id": run.project_id}
+    repeated = ["source.asc", "timestamp.desc"] * 1000
+    assert run.api.ok("Logs_list", **given, sort=repeated)["total"] == 0
+    for name, sort in (
+        ("Logs_list", [f"feedback-{n}.asc" for n in range(33)]),
+        ("Evaluations_list", [f"evaluator-evfn_{n}.desc" for n in range(33)]),
+    ):
+        run.api.ok(name, **given, sort=sort[1:])
+        assert run.api.refused(name, **given, sort=sort) == (["query", "sort"], "too_long")
+    filters = {f"feedback-{n}_filter": "good" for n in range(32)}
+    run.api.ok("Logs_list", **given, **filters)
+    several = {**filters, f"evaluator-{run.evaluator_id}_filter": "true"}
+    assert run.api.refused("Logs_list", **given, **several) == (["query"], "too_long")
+
+
 def test_a_long_body_is_413(run: Run) -> None:
     """The limit is told before the body is taken in."""
     response = run.api.send("Evaluations_log", content=b" " * (BODY_LIMIT + 1), **run.path)

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from served import MISSING, Api, Run, make_evaluator
+from sqlalchemy import func, select
+
+from evrun.server.schema import evaluator_versions, evaluators
+from evrun.server.store import scope
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from evrun.server.database import Database
 
 
 def test_a_projects_name_is_its_own(api: Api) -> None:
@@ -116,17 +125,20 @@ def test_datapoints_keep_their_order(run: Run) -> None:
 
 def test_datapoints_come_alone_in_lists_or_from_logs(run: Run) -> None:
     """A log's inputs become text, and its output the target."""
-    log_id = run.log(inputs={"n": 1, "t": "x"}, output="Paris")["id"]
     messages = [{"role": "user", "content": "q"}]
-    given: list[Any] = [{}, [{"messages": messages}, {}], [], {"log_ids": [log_id]}]
+    full = run.log(inputs={"n": 1, "t": "x"}, output="Paris")["id"]
+    chat, bare = (run.log(row, **log)["id"] for row, log in ((1, {"messages": messages}), (2, {})))
+    given: list[Any] = [{}, [{"messages": messages}, {}], [], {"log_ids": [full, chat, bare]}]
     made = [run.api.ok("Datasets_createDatapoint", b, dataset_id=run.dataset_id) for b in given]
-    assert [len(each) for each in made] == [1, 2, 0, 1]
+    assert [len(each) for each in made] == [1, 2, 0, 3]
     assert made[1][0]["messages"][0]["content"] == "q"
     assert made[3][0]["inputs"] == {"n": "1", "t": "x"}
     assert made[3][0]["target"] == {"output": "Paris"}
+    assert made[3][1]["messages"] == made[1][0]["messages"]
+    assert [made[3][2][field] for field in ("inputs", "messages", "target")] == [None] * 3
     (dataset,) = run.api.ok("Datasets_list")
     assert dataset == run.api.ok("Datasets_get", id=run.dataset_id)
-    assert dataset["datapoint_count"] == 7
+    assert dataset["datapoint_count"] == 9
 
 
 def test_datapoints_from_logs_need_logs_that_were_kept(run: Run) -> None:
@@ -137,6 +149,42 @@ def test_datapoints_from_logs_need_logs_that_were_kept(run: Run) -> None:
     assert run.api.refused("Datasets_createDatapoint", unsaved, **given)[1] == "not_saved"
     wrong = run.api.refused("Datasets_createDatapoint", {"log_ids": ["x"]}, **given)
     assert wrong[1] == "string_pattern_mismatch"
+
+
+def test_a_body_may_name_more_logs_than_a_statement(run: Run) -> None:
+    """As many as fit into a body are looked up, and all or none become datapoints."""
+    given = {"dataset_id": run.dataset_id}
+    log_id = run.log(output="x")["id"]
+    unknown = [f"data_{n}" for n in range(300_000)]
+    assert "data_0" in run.api.missing(
+        "Datasets_createDatapoint", {"log_ids": [log_id, *unknown]}, **given
+    )
+    assert run.api.ok("Datasets_get", id=run.dataset_id)["datapoint_count"] == 3
+    made = run.api.ok("Datasets_createDatapoint", {"log_ids": [log_id] * 2001}, **given)
+    assert [each["target"] for each in made] == [{"output": "x"}] * 2001
+
+
+def test_whole_lists_are_read_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, each comes once, in order and with all that belongs to it."""
+    api = run.api
+    make_evaluator(api, "number")
+    other = api.ok("Datasets_create", {"name": "o", "description": ""}, project_id=run.project_id)
+    for dataset_id in (other["id"], run.dataset_id):
+        body = {"config_id": run.config_id, "dataset_id": dataset_id, "hl_generated": False}
+        body["evaluator_ids"] = [run.evaluator_id]
+        api.ok("Evaluations_create", body, project_id=run.project_id)
+    lists: tuple[tuple[str, dict[str, str]], ...] = (
+        ("Evaluators_list", {}),
+        ("Datasets_list", {}),
+        (
+            "Evaluations_listAllForProject",
+            {"project_id": run.project_id, "evaluator_aggregates": "true"},
+        ),
+    )
+    whole = [api.ok(name, **given) for name, given in lists]
+    assert [len(each) for each in whole] == [2, 2, 3]
+    monkeypatch.setattr(scope, "PART", 1)
+    assert [api.ok(name, **given) for name, given in lists] == whole
 
 
 @pytest.mark.parametrize(
@@ -164,6 +212,7 @@ def test_evaluators_change_and_go(run: Run) -> None:
         "Evaluators_update", {"name": "new", "return_type": "number"}, id=run.evaluator_id
     )
     assert (changed["name"], changed["return_type"]) == ("new", "number")
+    assert run.api.ok("Evaluators_update", {}, id=run.evaluator_id) == changed
     assert run.get()["evaluators"][0]["return_type"] == "boolean"
     run.result(run.log()["id"], True)  # noqa: FBT003 - the verdict itself
     assert run.api.send("Evaluators_delete", id=run.evaluator_id).status_code == 409
@@ -174,6 +223,20 @@ def test_evaluators_change_and_go(run: Run) -> None:
     assert run.api.refused("Evaluators_update", {"name": ""}, id=run.evaluator_id)[0][-1] == "name"
     refusal = run.api.refused("Evaluators_update", {"code": "x"}, id=run.evaluator_id)
     assert refusal == (["body", "code"], "not_supported")
+
+
+def test_an_evaluator_goes_with_its_versions(api: Api, database: Database) -> None:
+    """Nothing of it is left in the database."""
+    evaluator_id = make_evaluator(api)["id"]
+    api.ok("Evaluators_update", {"return_type": "number"}, id=evaluator_id)
+    assert _count(database, evaluator_versions) == 2
+    api.ok("Evaluators_delete", id=evaluator_id)
+    assert (_count(database, evaluators), _count(database, evaluator_versions)) == (0, 0)
+
+
+def _count(database: Database, table: Table) -> int:
+    query = select(func.count()).select_from(table)
+    return database.read(lambda connection: connection.execute(query).scalar_one())
 
 
 def test_sessions_are_listed_by_project(run: Run) -> None:

@@ -100,12 +100,16 @@ def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
     assert MISSING in run.api.missing("Evaluations_create", body, project_id=run.project_id)
 
 
-def test_provider_keys_are_kept_nowhere(run: Run, file: Any) -> None:
-    """provider_api_keys is accepted and reaches no byte of the database's files."""
+def test_provider_keys_are_kept_nowhere(
+    run: Run, file: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """provider_api_keys is accepted and reaches no byte of the database's files, and no log."""
+    caplog.set_level("DEBUG")
     body = _create(run, provider_api_keys={"openai": "sk-very-secret"})
     run.api.ok("Evaluations_create", body, project_id=run.project_id)
     for each in file.parent.iterdir():
         assert b"sk-very-secret" not in each.read_bytes()
+    assert "sk-very-secret" not in caplog.text
 
 
 def test_datapoints_that_come_later_belong_to_no_earlier_run(run: Run) -> None:
@@ -132,6 +136,23 @@ def test_evaluators_are_added_by_id_and_by_version(run: Run) -> None:
     entries = run.get(evaluator_aggregates="true")["evaluator_aggregates"]
     version = entries[1]["evaluator_version_id"]
     run.api.ok("Evaluations_addEvaluators", {"evaluator_version_ids": [version]}, id=run.id)
+
+
+def test_an_evaluator_can_be_added_in_an_earlier_version(run: Run) -> None:
+    """By version, the run judges with that one; by id, with the current one; never with two."""
+    api = run.api
+    evaluator_id = make_evaluator(api, name="second")["id"]
+    api.ok("Evaluations_addEvaluators", {"evaluator_ids": [evaluator_id]}, id=run.id)
+    first = run.get(evaluator_aggregates="true")["evaluator_aggregates"][1]["evaluator_version_id"]
+    api.ok("Evaluators_update", {"return_type": "number"}, id=evaluator_id)
+    other = make_run_with(api, run)["id"]
+    both = {"evaluator_ids": [evaluator_id], "evaluator_version_ids": [first]}
+    assert api.send("Evaluations_addEvaluators", both, id=other).status_code == 409
+    shown = api.ok("Evaluations_addEvaluators", {"evaluator_version_ids": [first]}, id=other)
+    assert [each["return_type"] for each in shown["evaluators"]] == ["boolean", "boolean"]
+    twice = {"evaluator_ids": [evaluator_id], "evaluator_version_ids": [first]}
+    again = api.ok("Evaluations_addEvaluators", twice, id=other)
+    assert again["evaluators"] == shown["evaluators"]
 
 
 def test_a_run_judges_with_one_version_of_an_evaluator(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 from commands import new_key, serving
 from served import MISSING, contract_operations
 from story import STORY, Ids, examples, request
-from vendor_sdk import VendorSdk, install, method_of
+from vendor_sdk import VendorSdk, method_of
 
 from evrun import Evrun
 
@@ -29,12 +29,6 @@ NOT_OFFERED = {"sort", "id_filter", "dataset_filter", "config_filter", "status_f
     "source_filter",
     "model_filter",
 }
-
-
-@pytest.fixture(scope="module")
-def vendor_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the interpreter of an environment that has the vendor's SDK."""
-    return install(tmp_path_factory.mktemp("vendor") / "environment")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 REQUIREMENT = "humanloop==0.7.35"
-_LOOP = Path(__file__).with_name("answer_calls.py")
+_HERE = Path(__file__).parent
 
 
 def install(folder: Path) -> Path:
@@ -27,6 +27,40 @@ def install(folder: Path) -> Path:
     installed = subprocess.run([python, *command], capture_output=True, text=True, check=False)
     assert installed.returncode == 0, installed.stderr
     return python
+
+
+class VendorProcess:
+    """One of the scripts beside this file, run over there: JSON in, JSON out, a line each."""
+
+    def __init__(self, python: Path, script: str, base_url: str, key: str) -> None:
+        self._process = subprocess.Popen(
+            [python, _HERE / script, base_url, key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Return the script's answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the vendor's SDK ended with {self._process.wait()} over {question}"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.communicate(timeout=20)
 
 
 @frozen
@@ -41,37 +75,38 @@ class Answer:
     """The status of a failure."""
 
 
-class VendorSdk:
+class VendorSdk(VendorProcess):
     """Calls methods of the SDK by name, one at a time."""
 
     def __init__(self, python: Path, base_url: str, key: str) -> None:
-        self._process = subprocess.Popen(
-            [python, _LOOP, base_url, key],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__(python, "answer_calls.py", base_url, key)
 
     def call(self, method: str, **arguments: Any) -> Answer:
         """Call a method such as `evaluations.log`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        assert line, f"the vendor's SDK ended with {self._process.wait()} over {method}"
-        return Answer(**json.loads(line))
+        return Answer(**self.ask({"method": method, "arguments": arguments}))
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.communicate(timeout=20)
+@frozen
+class Ran:
+    """What came of a piece of code."""
+
+    value: Any = None
+    """What it is about, as JSON."""
+    raised: tuple[str, ...] = ()
+    """The classes of what it raised, from the class itself to its last base."""
+    said: str = ""
+    """The message of what it raised."""
+
+
+class VendorCode(VendorProcess):
+    """Runs pieces of code one after the other, as one program that has `base_url` and `key`."""
+
+    def __init__(self, python: Path, base_url: str, key: str) -> None:
+        super().__init__(python, "answer_code.py", base_url, key)
+
+    def run(self, code: str) -> Ran:
+        """Run a piece; see `statements.execute` for what it is about."""
+        return Ran(**self.ask({"code": code}))
 
 
 def method_of(operation_id: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from evrun import __version__
 from evrun.cli.demo import demo
+from evrun.cli.doctor import doctor
 from evrun.cli.keys import keys
 from evrun.cli.serve import serve
 from evrun.errors import EvrunError, InvalidRequestError
@@ -46,3 +47,4 @@ def app() -> None:
 app.add_command(demo)
 app.add_command(serve)
 app.add_command(keys)
+app.add_command(doctor)

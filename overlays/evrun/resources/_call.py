@@ -8,9 +8,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+import httpx
 from attrs import evolve, frozen
 
-from evrun._exchange import EXTRA_QUERY, RECEIVED, parser_error
+from evrun._exchange import EXTRA_QUERY, RAISED, RECEIVED, parser_error
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
@@ -98,7 +99,13 @@ def _typed_errors(query: Query) -> Iterator[None]:
     except EvrunError as error:
         # It was raised below httpx and generated code, whose ten frames explain nothing.
         raise error.with_traceback(None) from error.__cause__
+    except httpx.InvalidURL as error:
+        raise InvalidRequestError(
+            f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
+        ) from error
     except _GENERATED as error:
+        if error is RAISED.get():
+            raise
         received = RECEIVED.get()
         if received is None:
             raise InvalidRequestError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from evrun.server.refusals import Refusal
+from evrun.server.refusals import Location, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,9 +69,11 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
         values.update({name: query.getlist(name) for name in undeclared})
     values.update(path)
     try:
-        return model.model_validate(values)
+        parsed = model.model_validate(values)
     except ValidationError as error:
         raise _invalid(error, lambda loc: ("path" if loc[0] in path else "query", *loc)) from error
+    _refuse_numbers_as_times(parsed, values, ("query",))
+    return parsed
 
 
 def _list_fields(model: type[BaseModel]) -> set[str]:
@@ -94,10 +97,11 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
         raise _invalid(error, lambda loc: ("body", *loc)) from error
     try:
         # pydantic lets NaN and 1e999 pass, also within free-form objects.
-        json.loads(content, parse_constant=_refuse, parse_float=_finite)
+        plain = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     except ValueError as error:
         detail = {"loc": ["body"], "msg": str(error), "type": "finite_number"}
         raise Invalid([detail]) from error
+    _refuse_numbers_as_times(parsed, plain, ("body",))
     return parsed
 
 
@@ -110,6 +114,22 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"{text[:40]} is beyond the range of a number")
     return value
+
+
+def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
+    """Raise `Invalid` where a number passed for a time: to pydantic `20240101` is a day of 1970."""
+    if isinstance(parsed, BaseModel):
+        for name, field in type(parsed).model_fields.items():
+            key = field.alias or name
+            if key in given:
+                # Not as an attribute: a deprecated one warns.
+                _refuse_numbers_as_times(vars(parsed)[name], given[key], (*loc, key))
+    elif isinstance(parsed, list):
+        for index, each in enumerate(parsed):
+            _refuse_numbers_as_times(each, given[index], (*loc, index))
+    elif isinstance(parsed, date) and "-" not in given.lstrip("-"):
+        msg = "Input should be a date or time as in 2024-05-01 or 2024-05-01T12:00:00Z"
+        raise Invalid([{"loc": list(loc), "msg": msg, "type": "datetime_parsing"}])
 
 
 def _invalid(error: ValidationError, place: Any) -> Invalid:

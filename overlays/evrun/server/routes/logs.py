@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime  # noqa: TC003 - pydantic resolves it
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
@@ -28,6 +29,10 @@ class LogsQuery(LogsListParameters):
     """The declared parameters, and those whose names carry a name, which OpenAPI cannot declare."""
 
     model_config = ConfigDict(extra="allow")
+
+    # The contract's `date | datetime` would take midnight for a day, and lose its offset.
+    start_date: datetime | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    end_date: datetime | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def named(self, pattern: re.Pattern[str]) -> dict[str, list[str]]:
         """Return the values of the parameters of this form, by the name that they carry."""

@@ -21,8 +21,6 @@ def of_runs(scope: Scope, run_ids: Sequence[str]) -> dict[str, list[Json]]:
     a value is there with None. Each entry carries its evaluatee for the caller to choose by.
     """
     found: dict[str, list[Json]] = {run_id: [] for run_id in run_ids}
-    if not run_ids:
-        return found
     verdicts = (
         select(results.c.evaluator_version_id, results.c.score, logs.c.evaluatee_id)
         .join(logs, logs.c.id == results.c.log_id)

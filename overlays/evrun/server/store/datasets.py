@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import NotFound, Rule
 from evrun.server.schema import datapoints, dataset_versions, datasets, logs, projects
-from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.scope import Json, Scope, now, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def owned(scope: Scope, dataset_id: str) -> RowMapping:
 def list_all(scope: Scope) -> list[Json]:
     """Return every dataset, oldest first."""
     query = select(datasets).where(datasets.c.organisation_id == scope.organisation_id)
-    return present(scope, scope.rows(query.order_by(datasets.c.id)))
+    return scope.all(query.order_by(datasets.c.id), lambda rows: present(scope, rows))
 
 
 def list_datapoints(scope: Scope, dataset_id: str, *, page: int, size: int) -> Json:
@@ -101,10 +101,12 @@ def add_datapoints(scope: Scope, dataset_id: str, bodies: Sequence[Json]) -> lis
 def add_datapoints_from_logs(scope: Scope, dataset_id: str, log_ids: Sequence[str]) -> list[Json]:
     """Append a datapoint for each log: its inputs and messages, with its output as the target."""
     owned(scope, dataset_id)
-    query = select(logs.c.id, logs.c.body).where(
-        logs.c.organisation_id == scope.organisation_id, logs.c.id.in_(log_ids)
-    )
-    found = {row["id"]: row["body"] for row in scope.rows(query)}
+    query = select(logs.c.id, logs.c.body).where(logs.c.organisation_id == scope.organisation_id)
+    found = {
+        row["id"]: row["body"]
+        for part in parts(log_ids)
+        for row in scope.rows(query.where(logs.c.id.in_(part)))
+    }
     bodies = []
     for index, log_id in enumerate(log_ids):
         if log_id not in found:
@@ -134,17 +136,15 @@ def latest_version(scope: Scope, dataset_id: str) -> RowMapping:
 
 def present(scope: Scope, rows: Sequence[RowMapping]) -> list[Json]:
     """Return `DatasetResponse`s as the datasets are now."""
-    counts: dict[str, int] = {}
-    if rows:
-        newest = (
-            select(
-                dataset_versions.c.dataset_id,
-                func.max(dataset_versions.c.datapoint_count).label("datapoint_count"),
-            )
-            .where(dataset_versions.c.dataset_id.in_([row["id"] for row in rows]))
-            .group_by(dataset_versions.c.dataset_id)
+    newest = (
+        select(
+            dataset_versions.c.dataset_id,
+            func.max(dataset_versions.c.datapoint_count).label("datapoint_count"),
         )
-        counts = {row["dataset_id"]: row["datapoint_count"] for row in scope.rows(newest)}
+        .where(dataset_versions.c.dataset_id.in_([row["id"] for row in rows]))
+        .group_by(dataset_versions.c.dataset_id)
+    )
+    counts = {row["dataset_id"]: row["datapoint_count"] for row in scope.rows(newest)}
     return [dataset_response(row, counts[row["id"]]) for row in rows]
 
 

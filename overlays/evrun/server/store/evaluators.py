@@ -61,7 +61,7 @@ def owned(scope: Scope, evaluator_id: str) -> RowMapping:
 def list_all(scope: Scope) -> list[Json]:
     """Return every evaluator, oldest first."""
     query = select(evaluators).where(evaluators.c.organisation_id == scope.organisation_id)
-    return present(scope, scope.rows(query.order_by(evaluators.c.id)))
+    return scope.all(query.order_by(evaluators.c.id), lambda rows: present(scope, rows))
 
 
 def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
@@ -113,7 +113,7 @@ def versions(scope: Scope, version_ids: Sequence[str]) -> dict[str, RowMapping]:
 
 def present(scope: Scope, rows: Sequence[RowMapping]) -> list[Json]:
     """Return `EvaluatorResponse`s of the current versions."""
-    current = versions(scope, [row["version_id"] for row in rows]) if rows else {}
+    current = versions(scope, [row["version_id"] for row in rows])
     return [evaluator_response(row, current[row["version_id"]]) for row in rows]
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from sqlalchemy import exists, false, select
 
+from evrun.server.refusals import Rule
 from evrun.server.schema import logs, model_configs, projects, results
 from evrun.server.store import feedback
-from evrun.server.store.logs import present
+from evrun.server.store.logs import in_utc, present
+from evrun.server.store.ordering import MOST, sort_keys
 from evrun.server.store.searching import contains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
+    from datetime import datetime
 
     from sqlalchemy import ColumnElement
 
@@ -32,9 +33,9 @@ class Filters:
     """Contained in the metadata, whatever its case."""
     committed: bool = True
     """Whether logs of committed versions are shown; this server keeps no others."""
-    start: date | datetime | None = None
-    """Made at this time or later; a day counts from its midnight, UTC."""
-    end: date | datetime | None = None
+    start: datetime | None = None
+    """Made at this time or later; without an offset it is UTC."""
+    end: datetime | None = None
     """Made before this time."""
     sources: Sequence[str] = ()
     models: Sequence[str] = ()
@@ -54,7 +55,7 @@ def list_page(
         .join(model_configs, model_configs.c.id == logs.c.config_id)
         .where(logs.c.project_id == project_id, *_conditions(filters))
         .order_by(
-            *(key for each in sort for key in _sort_keys(each)),
+            *sort_keys(sort, _column),
             logs.c.created_at.desc(),
             logs.c.id.desc(),
         )
@@ -71,13 +72,19 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.metadata_search:
         conditions.append(contains(logs.c.searchable_metadata, filters.metadata_search))
     if filters.start is not None:
-        conditions.append(logs.c.created_at >= _instant(filters.start))
+        conditions.append(logs.c.created_at >= in_utc(filters.start, ("query", "start_date")))
     if filters.end is not None:
-        conditions.append(logs.c.created_at < _instant(filters.end))
+        conditions.append(logs.c.created_at < in_utc(filters.end, ("query", "end_date")))
     if filters.sources:
         conditions.append(logs.c.source.in_(filters.sources))
     if filters.models:
         conditions.append(model_configs.c.model.in_(filters.models))
+    if len(filters.feedback) + len(filters.verdicts) > MOST:
+        raise Rule(
+            ("query",),
+            f"Filter by at most {MOST} kinds of feedback and evaluators.",
+            type="too_long",
+        )
     conditions += [feedback.carries(kind, labels) for kind, labels in filters.feedback.items()]
     conditions += [_judged(each, values) for each, values in filters.verdicts.items()]
     return conditions
@@ -103,21 +110,12 @@ def _score(text: str) -> float | None:
         return None
 
 
-def _instant(value: date | datetime) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.combine(value, time.min, tzinfo=UTC)
-
-
-def _sort_keys(sort: str) -> list[ColumnElement[Any]]:
-    column, _, order = sort.rpartition(".")
-    if column.startswith("feedback-"):
-        key = feedback.sort_value(column.removeprefix("feedback-"))
-    else:
-        key = {
-            "source": logs.c.source,
-            "model": model_configs.c.model,
-            "timestamp": logs.c.created_at,
-        }[column]
-    # Logs without a value come last either way, in every database.
-    return [key.is_(None), key.desc() if order == "desc" else key.asc()]
+def _column(name: str) -> ColumnElement[Any]:
+    if name.startswith("feedback-"):
+        return feedback.sort_value(name.removeprefix("feedback-"))
+    columns: dict[str, ColumnElement[Any]] = {
+        "source": logs.c.source,
+        "model": model_configs.c.model,
+        "timestamp": logs.c.created_at,
+    }
+    return columns[name]

@@ -304,10 +304,14 @@ def _kept(log_id: str, log: Json, at: datetime) -> Json:
 
 
 def _instant(given: Json, loc: tuple[str, ...], now: datetime) -> datetime:
-    """Return the caller's `created_at` in UTC, else `now`. One without an offset is UTC already."""
-    if "created_at" not in given:
-        return now
-    instant = datetime.fromisoformat(given["created_at"])
+    """Return the caller's `created_at` in UTC, else `now`."""
+    return (
+        in_utc(datetime.fromisoformat(given["created_at"]), loc) if "created_at" in given else now
+    )
+
+
+def in_utc(instant: datetime, loc: tuple[str, ...]) -> datetime:
+    """Return an instant in UTC; without an offset it is that already. Raises `Rule`."""
     try:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:

@@ -60,10 +60,9 @@ def record(
 def of_logs(scope: Scope, log_ids: Sequence[str]) -> dict[str, list[Json]]:
     """Return the verdicts on each of these logs, oldest first."""
     found: dict[str, list[Json]] = {log_id: [] for log_id in log_ids}
-    if log_ids:
-        query = select(results).where(results.c.log_id.in_(log_ids)).order_by(results.c.id)
-        for row in scope.rows(query):
-            found[row["log_id"]].append(result_response(row))
+    query = select(results).where(results.c.log_id.in_(log_ids)).order_by(results.c.id)
+    for row in scope.rows(query):
+        found[row["log_id"]].append(result_response(row))
     return found
 
 

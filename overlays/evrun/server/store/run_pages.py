@@ -26,6 +26,7 @@ from evrun.server.store.configs import config_response
 from evrun.server.store.datasets import dataset_response
 from evrun.server.store.datasets import present as present_datasets
 from evrun.server.store.evaluators import evaluator_response
+from evrun.server.store.ordering import sort_keys
 from evrun.server.store.runs import evaluatee_of, run_row
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ def list_all(
 ) -> list[Json]:
     """Return every run of a project, newest first; only the evaluatee's, if one is named."""
     query = _select(scope, project_id, Filters(evaluatee_id=evaluatee_id))
-    rows = scope.rows(query.order_by(evaluation_runs.c.id.desc()))
-    return _present(scope, rows, evaluatee_id=evaluatee_id, with_aggregates=with_aggregates)
+    return scope.all(
+        query.order_by(evaluation_runs.c.id.desc()),
+        lambda rows: _present(
+            scope, rows, evaluatee_id=evaluatee_id, with_aggregates=with_aggregates
+        ),
+    )
 
 
 def list_page(
@@ -78,9 +83,8 @@ def list_page(
 ) -> Json:
     """Return a page of a project's runs with their aggregates, newest first unless sorted."""
     query = _select(scope, project_id, filters)
-    keys = [key for each in sort for key in _sort_key(each)]
     return scope.page(
-        query.order_by(*keys, evaluation_runs.c.id.desc()),
+        query.order_by(*sort_keys(sort, _column), evaluation_runs.c.id.desc()),
         lambda rows: _present(scope, rows, evaluatee_id=filters.evaluatee_id, with_aggregates=True),
         page=page,
         size=size,
@@ -132,21 +136,15 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=UTC)
 
 
-def _sort_key(sort: str) -> list[ColumnElement[Any]]:
-    column, _, order = sort.rpartition(".")
-    keys: list[ColumnElement[Any]]
-    if column == "dataset":
-        keys = [datasets.c.name]
-    elif column == "config":
-        keys = [func.coalesce(_config_name(), model_configs.c.model)]
-    elif column == "status":
-        keys = [evaluation_runs.c.status]
-    else:
-        mean = _mean(column.removeprefix("evaluator-"))
-        # Runs without a value come last either way, in every database.
-        keys = [mean.is_(None), mean]
-        return [keys[0], keys[1].desc() if order == "desc" else keys[1].asc()]
-    return [key.desc() if order == "desc" else key.asc() for key in keys]
+def _column(name: str) -> ColumnElement[Any]:
+    if name.startswith("evaluator-"):
+        return _mean(name.removeprefix("evaluator-"))
+    columns: dict[str, ColumnElement[Any]] = {
+        "dataset": datasets.c.name,
+        "config": func.coalesce(_config_name(), model_configs.c.model),
+        "status": evaluation_runs.c.status,
+    }
+    return columns[name]
 
 
 def _mean(evaluator_id: str) -> ColumnElement[Any]:

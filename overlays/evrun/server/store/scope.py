@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 
 from evrun.server.refusals import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Executable, RowMapping, Select, Table
 
 Json = dict[str, Any]
+T = TypeVar("T")
+
+PART = 1000
+"""Values that one statement names: databases take a limited number (SQLite 32,766)."""
 
 
 class Scope(NamedTuple):
@@ -49,6 +53,12 @@ class Scope(NamedTuple):
             raise NotFound(f"There is no {noun} {id}.")
         return row
 
+    def all(
+        self, query: Select[Any], present: Callable[[Sequence[RowMapping]], list[Json]]
+    ) -> list[Json]:
+        """Return what `present` makes of all rows, which it gets in parts."""
+        return [shown for part in parts(self.rows(query)) for shown in present(part)]
+
     def page(
         self,
         query: Select[Any],
@@ -66,6 +76,11 @@ class Scope(NamedTuple):
             "size": size,
             "total": self.count(query),
         }
+
+
+def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield `values` in parts of which a statement can name each."""
+    return (values[start : start + PART] for start in range(0, len(values), PART))
 
 
 def now() -> datetime:

@@ -9,11 +9,11 @@ from types import ModuleType, NoneType
 from typing import Any
 
 import httpx
-from served import contract_operations
 
 from _summary import wiring
 from evrun import results
 from evrun.resources._structure import structure
+from evrun.server.routes import OPERATIONS
 from evrun_api import AuthenticatedClient
 from evrun_api.models import ErrorResponse, HTTPValidationError
 
@@ -53,4 +53,4 @@ def _result(operation_id: str) -> Any:
 
 @cache
 def _wiring() -> dict[str, wiring.Wiring]:
-    return wiring.find(ROOT, list(contract_operations()))
+    return wiring.find(ROOT, list(OPERATIONS))

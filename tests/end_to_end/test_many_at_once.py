@@ -1,0 +1,123 @@
+"""One client used by many threads, or tasks, over `evrun serve`: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import frozen
+from commands import new_key, serving
+
+from evrun import AsyncEvrun, Evrun
+from evrun._connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import httpx
+
+THREADS, TASKS = 32, 200
+LONG = (pytest.mark.soak, pytest.mark.timeout(600))
+
+
+@frozen
+class Target:
+    """A run that is running on a server."""
+
+    base_url: str
+    key: str
+    run_id: str
+    datapoint_id: str
+    project_id: str
+
+    def outputs(self) -> list[str | None]:
+        """Return the output of every log, sorted."""
+        with Evrun(api_key=self.key, base_url=self.base_url) as client:
+            logs = client.logs.iter_all(self.project_id, page_size=100)
+            return sorted((log.output for log in logs), key=str)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Target]:
+    key = new_key(tmp_path)
+    with serving(tmp_path) as base_url, Evrun(api_key=key, base_url=base_url) as client:
+        project = client.projects.create(name="many")
+        dataset = client.datasets.create(project.id, name="rows", description="One row.")
+        (datapoint,) = client.datasets.create_datapoints(
+            dataset.id, datapoints=[{"inputs": {"q": "1"}}]
+        )
+        config = client.model_configs.register({"project_id": project.id, "model": "m"})
+        run = client.evaluations.create(
+            project_id=project.id,
+            config_id=config.config_id,
+            dataset_id=dataset.id,
+            evaluator_ids=[],
+        )
+        client.run(run.id).start()
+        yield Target(base_url, key, run.id, datapoint.id, project.id)
+
+
+@pytest.mark.parametrize("calls", [10, pytest.param(200, marks=LONG)])
+def test_many_threads_share_a_client(
+    target: Target, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 threads log at the same time, through views: every log once, over one pool."""
+    made: list[httpx.Client] = []
+    build = Connection.client
+
+    def counted(connection: Connection) -> httpx.Client:
+        made.append(build(connection))
+        return made[-1]
+
+    monkeypatch.setattr(Connection, "client", counted)
+    together = Barrier(THREADS)
+
+    with Evrun(api_key=target.key, base_url=target.base_url, concurrency=THREADS) as client:
+
+        def work(thread: int) -> list[str]:
+            together.wait(30)
+            ids = []
+            for n in range(calls):
+                view = client.with_options(extra_headers={"X-Call": f"{thread}-{n}"})
+                with view:  # closing a view closes nothing
+                    log = {"output": f"{thread}-{n}"}
+                    run = view.run(target.run_id)
+                    ids.append(str(run.log(target.datapoint_id, log=log).id))
+            return ids
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            ids = [log_id for each in threads.map(work, range(THREADS)) for log_id in each]
+        assert len(made) == 1
+    assert made[0].is_closed
+    assert len(set(ids)) == THREADS * calls
+    assert target.outputs() == sorted(f"{t}-{n}" for t in range(THREADS) for n in range(calls))
+
+
+@pytest.mark.parametrize("calls", [2, pytest.param(32, marks=LONG)])
+def test_many_tasks_share_a_client(target: Target, calls: int) -> None:
+    """200 tasks log at the same time, through views, over fewer connections: every log once."""
+
+    async def main() -> list[str]:
+        async with AsyncEvrun(
+            api_key=target.key, base_url=target.base_url, concurrency=THREADS
+        ) as client:
+
+            async def work(task: int) -> list[str]:
+                ids = []
+                for n in range(calls):
+                    async with client.with_options(extra_headers={"X-Call": f"{task}-{n}"}) as view:
+                        log = {"output": f"{task}-{n}"}
+                        run = view.run(target.run_id)
+                        ids.append(str((await run.log(target.datapoint_id, log=log)).id))
+                return ids
+
+            each = await asyncio.gather(*(work(task) for task in range(TASKS)))
+            return [log_id for ids in each for log_id in ids]
+
+    ids = asyncio.run(main())
+    assert len(set(ids)) == TASKS * calls
+    assert target.outputs() == sorted(f"{t}-{n}" for t in range(TASKS) for n in range(calls))
