@@ -17,6 +17,7 @@ import httpx
 from attrs import define, frozen
 
 from evrun import _failures, errors
+from evrun._clock import TIME_LEFT
 from evrun._logging import log_attempt, log_decision, log_outcome
 from evrun._retry import RETRIES_OFF, Fate, Wait, decide
 
@@ -212,17 +213,19 @@ def _within(request: httpx.Request, left: float | None) -> httpx.Request:
 
     Each attempt is an object of its own, because hooks and middleware may change it.
     """
-    limits = dict(request.extensions.get("timeout", {}))
+    extensions = dict(request.extensions)
     if left is not None:
-        limits = {
-            kind: left if limit is None else min(limit, left) for kind, limit in limits.items()
+        extensions[TIME_LEFT] = left
+        extensions["timeout"] = {
+            kind: left if limit is None else min(limit, left)
+            for kind, limit in request.extensions.get("timeout", {}).items()
         }
     return httpx.Request(
         request.method,
         request.url,
         headers=request.headers,
         content=request.content,
-        extensions={**request.extensions, "timeout": limits},
+        extensions=extensions,
     )
 
 
