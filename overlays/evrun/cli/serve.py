@@ -43,7 +43,7 @@ def serve(host: str, port: int, workers: int, database: str) -> None:
     unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
     """
     with opened(database) as store, _listen(host, port) as listener:
-        if workers > 1 and not store.shares_processes:
+        if workers > 1 and not store.many_writers:
             raise click.UsageError(
                 f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
                 "has one writer at a time, so that more processes would only wait for each other."

@@ -5,20 +5,18 @@ Work is handed over as a function of a connection. `write` returns only after it
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import StatementError
-
 from evrun.server import forking
 from evrun.server.backends import backend_for
-from evrun.server.refusals import Refusal
+from evrun.server.group_commit import GroupCommit, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection
 
@@ -27,7 +25,6 @@ T = TypeVar("T")
 BUSY_TIMEOUT = 10.0
 """Seconds that a write waits for others before it is answered with 503."""
 
-_ATTEMPTS = 20  # of a write that loses races; each loss means that another write succeeded
 _FORK_PATIENCE = 5.0  # seconds that a fork waits for running transactions
 
 
@@ -46,6 +43,7 @@ class Database:
         return f"<{type(self).__name__} {self.name}>"
 
     def _reset(self) -> None:
+        self._commits = GroupCommit(self._backend)
         self._opening = threading.Lock()
         self._active = 0  # transactions under way
         self._idle = threading.Condition()
@@ -56,9 +54,9 @@ class Database:
         return self._backend.name
 
     @property
-    def shares_processes(self) -> bool:
-        """Whether several servers are meant to work on it at a time."""
-        return self._backend.shares_processes
+    def many_writers(self) -> bool:
+        """Whether writers run side by side, so that several processes are worth while."""
+        return self._backend.many_writers
 
     def open(self) -> None:
         """Open it, making or upgrading the schema if needed.
@@ -71,8 +69,9 @@ class Database:
                     self._backend.open()
 
     def close(self) -> None:
-        """Close it. Using it again opens it again."""
+        """Close it, after what waits was written. Using it again opens it again."""
         with self._opening:
+            self._commits.stop()
             self._backend.close()
 
     def revision(self) -> str | None:
@@ -92,21 +91,25 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> T:
         """Return `work`'s answer after its changes are durable. Raises `Unavailable`.
 
-        Whatever `work` raises undoes its changes. Where writers race, the work of the one that lost
-        is undone and done again: it must not change anything but the database.
+        Whatever `work` raises undoes its changes. It runs in another thread, together with other
+        work. Where writers race, the work of the one that lost is undone and done again: so it must
+        not change anything but the database.
         """
+        return self.submit(work).result()
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Like `write`, without waiting. The future may be cancelled until the work begins."""
         self.open()
-        with self._counted(), self._explained():
-            for attempt in range(_ATTEMPTS):
-                try:
-                    with self._backend.writing() as connection:
-                        return work(connection)
-                except StatementError as error:
-                    last = attempt == _ATTEMPTS - 1
-                    if last or not self._backend.lost_a_race(_cause(error)):
-                        raise
-                    time.sleep(random.uniform(0, 0.002) * attempt)  # noqa: S311 - no secret
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+        with self._idle:
+            self._active += 1
+        future = self._commits.submit(work)
+        future.add_done_callback(self._finished)
+        return future
+
+    def _finished(self, _: object) -> None:
+        with self._idle:
+            self._active -= 1
+            self._idle.notify_all()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -115,23 +118,17 @@ class Database:
         try:
             yield
         finally:
-            with self._idle:
-                self._active -= 1
-                self._idle.notify_all()
+            self._finished(None)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except Refusal:
-            raise
         except Exception as error:
-            cause = _cause(error)
-            # A column type may refuse a value; SQLAlchemy wraps what it raises.
-            explained = cause if isinstance(cause, Refusal) else self._backend.explain(cause)
-            if explained is None:
+            reason = explained(self._backend, error)
+            if reason is error:
                 raise
-            raise explained from error
+            raise reason from error
 
     def before_fork(self) -> None:
         """Wait for transactions under way, then close idle connections."""
@@ -151,8 +148,3 @@ class Database:
         """Start anew, without closing what the parent may still use."""
         self._backend.close(discard=True)
         self._reset()
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return the driver's error within SQLAlchemy's."""
-    return error.orig if isinstance(error, StatementError) and error.orig else error

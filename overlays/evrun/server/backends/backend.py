@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 class Backend(ABC):
     """One kind of database at one place."""
 
-    shares_processes: bool
-    """Whether several servers are meant to work on it at a time."""
+    many_writers: bool
+    """Whether writers run side by side, so that several processes are worth while."""
+    commits_or_not: bool
+    """Whether a commit that failed has certainly changed nothing."""
 
     @property
     @abstractmethod
@@ -48,8 +50,12 @@ class Backend(ABC):
         """Open a transaction that sees one consistent state."""
 
     @abstractmethod
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Open a transaction that commits durably at the end, or undoes all at an exception."""
+    def writing(self, *, patient: bool) -> AbstractContextManager[Connection]:
+        """Open a transaction that commits durably at the end, or undoes all at an exception.
+
+        Unless `patient`, it gives up soon on an object that another writer has locked, as if it
+        had lost a race.
+        """
 
     @abstractmethod
     def explain(self, error: BaseException) -> Exception | None:

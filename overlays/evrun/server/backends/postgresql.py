@@ -41,7 +41,10 @@ _SENTENCES = {
     "57P": "PostgreSQL is starting or stopping.",
     "58": "The disk under the database failed to read or write.",
 }
+_IMPATIENT = "SET LOCAL lock_timeout = '20ms'"
+_LOCKED = "55P03"
 _RACES = {
+    _LOCKED,
     "23503",  # a foreign key: what was referred to has just gone
     "23505",  # a unique index: the same has just been written
     "40001",  # serialization
@@ -52,7 +55,8 @@ _RACES = {
 class Postgresql(Backend):
     """The database at a URL such as `postgresql+psycopg://user:password@host/database`."""
 
-    shares_processes = True
+    many_writers = True
+    commits_or_not = False
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if url.drivername not in {"postgresql", f"postgresql+{_DRIVER}"}:
@@ -121,10 +125,12 @@ class Postgresql(Backend):
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, patient: bool) -> Iterator[Connection]:
         """Write beside others."""
         assert self._engine is not None  # noqa: S101 - `open` set it
         with self._engine.begin() as connection:
+            if not patient:
+                connection.exec_driver_sql(_IMPATIENT)
             yield connection
 
     def explain(self, error: BaseException) -> Exception | None:
@@ -146,7 +152,7 @@ class Postgresql(Backend):
         return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
 
     def lost_a_race(self, error: BaseException) -> bool:
-        """Return whether another transaction came first."""
+        """Return whether another transaction came first, or holds a lock."""
         return getattr(error, "sqlstate", None) in _RACES
 
     def _connect(self, connections: int) -> Engine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +40,8 @@ _PERMANENT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANT
 class Sqlite(Backend):
     """The file at a URL such as `sqlite:///evals.db`."""
 
-    shares_processes = False
+    many_writers = False
+    commits_or_not = True
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if not url.database or url.database == ":memory:":
@@ -50,7 +50,6 @@ class Sqlite(Backend):
         self.busy_timeout = busy_timeout
         self._reader: Engine | None = None
         self._writer: Engine | None = None
-        self._turn = threading.Lock()
         self._last_pause = 0.0
 
     @property
@@ -82,8 +81,6 @@ class Sqlite(Backend):
             if engine is not None:
                 engine.dispose(close=not discard)
         self._reader = self._writer = None
-        if discard:
-            self._turn = threading.Lock()
 
     def rest(self) -> None:
         """Close idle connections."""
@@ -110,13 +107,13 @@ class Sqlite(Backend):
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Write as the only one, of all processes."""
+    def writing(self, *, patient: bool) -> Iterator[Connection]:
+        """Write as the only one, of all processes: there is nothing else to wait for."""
+        del patient
         assert self._writer is not None  # noqa: S101 - `open` set it
-        with self._turn:
-            self._let_others_write()
-            with self._writer.begin() as connection:
-                yield connection
+        self._let_others_write()
+        with self._writer.begin() as connection:
+            yield connection
 
     def explain(self, error: BaseException) -> Exception | None:
         """Return a sentence for SQLite's own reasons."""
