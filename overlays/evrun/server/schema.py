@@ -325,6 +325,15 @@ logs = Table(
     Index(None, "project_id", "created_at", "id"),
     Index(None, "session_id"),
     Index(None, "organisation_id", "reference_id"),
+    # What refers to a run, an evaluatee or a parent: deleting one looks for it (see `retention`).
+    Index(None, "run_id"),
+    Index(None, "evaluatee_id"),
+    Index(
+        None,
+        "parent_id",
+        sqlite_where=text("parent_id IS NOT NULL"),
+        postgresql_where=text("parent_id IS NOT NULL"),
+    ),
 )
 
 # The newest feedback of each kind on a log, one row for each of its labels.
