@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "ee3a8c1a6430752dd22423c29a49a93220446d26dcfd7319b1f28332e05dcf72"
+SHA256 = "312998c0deeec008aefcd1040d9d3a77849c963dc3094dd74de30989b6d9ac85"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -51,6 +51,7 @@ class Connection:
         """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
         _check_concurrency(self.concurrency)
         _check_tls(self.verify, self.cert)
+        _check_proxy(self.proxy)
         taken: str | None = None
         dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
         if self.http_client is not None:
@@ -63,9 +64,20 @@ class Connection:
                 raise ConfigurationError(
                     f"{name}=… has no effect beside {taken}=…: set it up in the {taken} itself."
                 )
+        if isinstance(self.transport, str):
+            self._check_fast()
 
     def _has_own_transport(self) -> bool:
         return not (self.transport is None or isinstance(self.transport, str))
+
+    def _check_fast(self) -> None:
+        if self.transport != "fast":
+            raise ConfigurationError(
+                f'transport={self.transport!r}: expected "fast" or a transport of httpx.'
+            )
+        from evrun._fast_clients import check  # noqa: PLC0415 - an optional extra
+
+        check(self)
 
     def _changed(self, name: str) -> bool:
         return bool(getattr(self, name) != getattr(fields(Connection), name).default)
@@ -95,9 +107,9 @@ class Connection:
             assert isinstance(self.http_client, httpx.Client)  # noqa: S101 - `Evrun` checked it
             return self.http_client
         if self.transport == "fast":
-            from evrun._fast import transport  # noqa: PLC0415 - an optional extra
+            from evrun._fast import FastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.Client(transport=transport(self), trust_env=self.trust_env)
+            return httpx.Client(transport=FastTransport(self), trust_env=self.trust_env)
         if self.transport is not None:
             return httpx.Client(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
         return httpx.Client(
@@ -110,9 +122,9 @@ class Connection:
             assert isinstance(self.http_client, httpx.AsyncClient)  # noqa: S101 - checked as above
             return self.http_client
         if self.transport == "fast":
-            from evrun._fast import async_transport  # noqa: PLC0415 - an optional extra
+            from evrun._fast import AsyncFastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.AsyncClient(transport=async_transport(self), trust_env=self.trust_env)
+            return httpx.AsyncClient(transport=AsyncFastTransport(self), trust_env=self.trust_env)
         if self.transport is not None:
             return httpx.AsyncClient(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
         return httpx.AsyncClient(
@@ -139,6 +151,14 @@ class Connection:
 def _check_concurrency(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"concurrency={value!r} is no whole number from 1 up.")
+
+
+def _check_proxy(proxy: str | httpx.Proxy | None) -> None:
+    try:
+        if isinstance(proxy, str):
+            httpx.Proxy(proxy)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ConfigurationError(f"proxy={proxy!r} is no address of a proxy: {error}.") from error
 
 
 def _check_tls(verify: object, cert: object) -> None:

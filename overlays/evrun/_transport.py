@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
-from evrun._exchange import Attempt, exchange
+from evrun._exchange import RAISED, Attempt, exchange
 from evrun._reading import read, read_async
 from evrun._retry import Wait
 from evrun.errors import ConfigurationError
@@ -77,6 +77,9 @@ class Transport(httpx.BaseTransport):
             return _within(step.time_left + _GRACE, partial(self._send, step.request))
         except httpx.HTTPError as error:
             return error
+        except Exception as error:
+            RAISED.set(error)
+            raise
 
     def _once(self, request: httpx.Request) -> httpx.Response:
         client = self._pool.client()
@@ -164,6 +167,9 @@ class AsyncTransport(httpx.AsyncBaseTransport):
             return await self._within(step.time_left + _GRACE, step.request)
         except httpx.HTTPError as error:
             return error
+        except Exception as error:
+            RAISED.set(error)
+            raise
 
     async def _within(self, seconds: float, request: httpx.Request) -> httpx.Response:
         import anyio  # noqa: PLC0415 - httpx brings it; a client without deadlines does without

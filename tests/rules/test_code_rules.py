@@ -39,7 +39,7 @@ LAYERS = (
     ("_config",),
     ("_failures",),
     ("_exchange",),
-    ("_connection", "_fast", "_reading"),
+    ("_connection", "_fast", "_fast_clients", "_reading"),
     ("_transport",),
     ("resources",),
     ("run",),

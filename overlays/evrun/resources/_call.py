@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 import httpx
 from attrs import evolve, frozen
 
-from evrun._exchange import EXTRA_QUERY, RECEIVED, parser_error
+from evrun._exchange import EXTRA_QUERY, RAISED, RECEIVED, parser_error
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
@@ -104,6 +104,8 @@ def _typed_errors(query: Query) -> Iterator[None]:
             f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
         ) from error
     except _GENERATED as error:
+        if error is RAISED.get():
+            raise
         received = RECEIVED.get()
         if received is None:
             raise InvalidRequestError(

@@ -135,6 +135,8 @@ api_keys = Table(
     Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
     _created(),
     Column("revoked_at", UtcDateTime),
+    Column("scope", String(16), nullable=False, server_default="admin"),
+    Column("expires_at", UtcDateTime),
 )
 
 # What was answered to a POST under a key of the caller's, for repeating it (see `idempotency`).
