@@ -13,6 +13,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Double,
     ForeignKey,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -335,6 +337,13 @@ logs = Table(
         postgresql_where=text("parent_id IS NOT NULL"),
     ),
 )
+
+COUNTS: ColumnElement[bool] = literal_column("logs.newest")
+"""Whether a log is the newest of its run, evaluatee and datapoint.
+
+SQLite uses an index over some rows only where the condition is the index's own, to the letter; from
+the column SQLAlchemy makes `newest = 1`, and every log would be read.
+"""
 
 # The newest feedback of each kind on a log, one row for each of its labels.
 log_feedback = Table(
