@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from databases import Postgres, run_postgres
 from fake_clock import FakeClock
 from vendor_sdk import install
 from ways import WAYS, Way
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 def anyio_backend() -> str:
     """Run async tests on asyncio, which users have."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a real PostgreSQL server, which is started for the first test that wants it."""
+    yield from run_postgres()
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,19 @@ from __future__ import annotations
 import os
 import ssl
 import weakref
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Literal
 
 import httpx
-from attrs import fields, frozen
+from attrs import define, fields, frozen
 
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from evrun.middleware import AsyncMiddleware, Middleware
 
@@ -99,7 +100,11 @@ class Connection:
 
     def survives_fork(self) -> bool:
         """Whether connections can be made anew: not those that somebody else opens."""
-        return self.embedded or (self.http_client is None and not self._has_own_transport())
+        return self.embedded or self.renewable()
+
+    def renewable(self) -> bool:
+        """Whether a new client has new connections, and closing the old one closes the old."""
+        return self.http_client is None and not self._has_own_transport()
 
     def client(self) -> httpx.Client:
         """Return a new client, or the user's own."""
@@ -260,6 +265,19 @@ class Pool:
         self._building = Lock()
 
 
+@define(eq=False)
+class _Kept:
+    """A client in the loop that it belongs to."""
+
+    client: httpx.AsyncClient
+    life: AsyncGenerator[None]
+    """Closing it closes the client."""
+    under_way: int = 0
+    """Requests."""
+    left: bool = False
+    """It gets no more requests, and the last one closes it."""
+
+
 class AsyncPool:
     """The `httpx.AsyncClient` of each event loop: connections belong to the loop that opened them.
 
@@ -274,22 +292,49 @@ class AsyncPool:
         _POOLS.add(self)
 
     def _reset(self) -> None:
-        self._kept: dict[object, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
+        self._kept: dict[object, _Kept] = {}
 
-    async def client(self) -> httpx.AsyncClient:
-        """Like `Pool.client`, for the running loop."""
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Like `Pool.client`, for the running loop and one request.
+
+        httpcore does not get over a request that is cancelled at the wrong moment: its place in the
+        pool is never free again (https://github.com/encode/httpcore/issues/1093). So a client in
+        which one was cancelled, by a deadline or from outside, gets no more requests.
+        """
+        kept = await self._of(_running())
+        kept.under_way += 1
+        try:
+            yield kept.client
+        except Exception:
+            raise
+        except BaseException:  # asyncio's CancelledError, trio's Cancelled
+            self._leave(kept)
+            raise
+        finally:
+            kept.under_way -= 1
+            if kept.left and not kept.under_way:
+                await kept.life.aclose()
+
+    async def _of(self, loop: object) -> _Kept:
         if self._closed:
             raise _closed()
         if self._stranded:
             raise _stranded()
-        loop = _running()
         kept = self._kept.get(loop)
         if kept is None:
             client = self.connection.async_client()
-            life = self._until_the_loop_ends(loop, client)
-            kept = self._kept[loop] = client, life
-            await anext(life)
-        return kept[0]
+            kept = self._kept[loop] = _Kept(client, self._until_the_loop_ends(loop, client))
+            await anext(kept.life)
+        return kept
+
+    def _leave(self, kept: _Kept) -> None:
+        if not self.connection.renewable():
+            return
+        for loop, each in list(self._kept.items()):
+            if each is kept:
+                del self._kept[loop]
+        kept.left = True
 
     async def _until_the_loop_ends(
         self, loop: object, client: httpx.AsyncClient
@@ -299,7 +344,8 @@ class AsyncPool:
         try:
             yield
         finally:
-            self._kept.pop(loop, None)
+            if (kept := self._kept.get(loop)) and kept.client is client:
+                del self._kept[loop]
             if self.connection.http_client is None:
                 await client.aclose()
 
@@ -307,7 +353,7 @@ class AsyncPool:
         """Like `Pool.close`, awaited, in the running loop."""
         self._closed = True
         if kept := self._kept.get(_running()):
-            await kept[1].aclose()
+            await kept.life.aclose()
 
     def forked(self) -> None:
         """Like `Pool.forked`."""

@@ -179,12 +179,12 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         raise httpx.ReadTimeout("the deadline passed", request=request)
 
     async def _once(self, request: httpx.Request) -> httpx.Response:
-        client = await self._pool.client()
-        if client.is_closed:
-            raise _closed_by_user()
-        with _httpx_names():
-            response = await client.send(request, stream=True, follow_redirects=False)
-            return await read_async(response)
+        async with self._pool.client() as client:
+            if client.is_closed:
+                raise _closed_by_user()
+            with _httpx_names():
+                response = await client.send(request, stream=True, follow_redirects=False)
+                return await read_async(response)
 
     def handle_request(self, _: httpx.Request) -> Never:
         """Refuse: an `AsyncEvrun` must be awaited."""

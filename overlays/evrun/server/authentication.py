@@ -149,13 +149,14 @@ def create_key(
     key = generate_key()
 
     def work(connection: Connection) -> None:
+        organisation_id = organisations.find_or_create(connection, lock=True)
         taken = select(api_keys.c.id).where(api_keys.c.name == name, _in_use())
         if connection.execute(taken).first() is not None:
             raise Conflict(f"There is a key named {name!r} already. Revoke it, or name another.")
         connection.execute(
             insert(api_keys).values(
                 id=new_id("key_"),
-                organisation_id=organisations.find_or_create(connection),
+                organisation_id=organisation_id,
                 name=name,
                 hint=key[:_HINT],
                 sha256=hash_key(key),

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from sqlalchemy import and_, delete, insert, select, tuple_
+from sqlalchemy import and_, delete, insert, select, tuple_, update
 
 from evrun.server.refusals import Rule
 from evrun.server.schema import idempotency_keys
@@ -97,35 +97,43 @@ def recall(scope: Scope, attempt: Attempt) -> Answer | None:
 def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     """Return `work`'s answer and keep it, or the one that was given under the key before.
 
-    Within the write transaction: whoever asks meanwhile waits, and then finds the answer.
+    Within the write transaction. Whoever comes second waits at the key, before any work: where
+    writers race, it then fails at the unique index, and finds the answer when it is done again.
     """
     earlier = recall(scope, attempt)
     if earlier is not None:
         return earlier
-    answer = work()
-    _prune(scope, attempt)
+    expired = idempotency_keys.c.created_at <= now() - LIFETIME
+    scope.connection.execute(delete(idempotency_keys).where(_same(scope, attempt), expired))
     scope.connection.execute(
         insert(idempotency_keys).values(
             organisation_id=scope.organisation_id,
             key=attempt.key,
             fingerprint=attempt.fingerprint,
-            status=answer.status,
-            answer=answer.content,
+            status=0,
+            answer=b"",
             created_at=now(),
         )
     )
+    answer = work()
+    scope.connection.execute(
+        update(idempotency_keys)
+        .where(_same(scope, attempt))
+        .values(status=answer.status, answer=answer.content)
+    )
+    _prune(scope)
     return answer
 
 
-def _prune(scope: Scope, attempt: Attempt) -> None:
-    """Forget the key's expired use, and some other expired ones."""
+def _prune(scope: Scope) -> None:
+    """Forget some expired keys, whosever they are."""
     keys = idempotency_keys.c
-    scope.connection.execute(delete(idempotency_keys).where(_same(scope, attempt)))
     expired = (
         select(keys.organisation_id, keys.key)
         .where(keys.created_at <= now() - LIFETIME)
         .order_by(keys.created_at)
         .limit(_PRUNED)
+        .with_for_update(skip_locked=True)  # another writer is at those already
     )
     scope.connection.execute(
         delete(idempotency_keys).where(tuple_(keys.organisation_id, keys.key).in_(expired))

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import NotFound, Rule
 from evrun.server.schema import (
+    COUNTS,
     datapoints,
     dataset_versions,
     logs,
@@ -59,7 +60,7 @@ def record(
     scope: Scope, run_id: str, *, datapoint_id: str, evaluatee_id: str | None, log: Json
 ) -> Json:
     """Record a log of a running run. Return a `CreateLogResponse`."""
-    run = run_row(scope, run_id)
+    run = run_row(scope, run_id, lock="stand")
     require_running(run)
     evaluatee = evaluatee_of(scope, run_id, evaluatee_id)
     _require_datapoint(scope, run, datapoint_id)
@@ -79,7 +80,7 @@ def record(
             logs.c.run_id == run_id,
             logs.c.evaluatee_id == evaluatee["id"],
             logs.c.datapoint_id == datapoint_id,
-            logs.c.newest,
+            COUNTS,
         )
         .values(newest=False)
     )
@@ -115,7 +116,7 @@ def get(scope: Scope, log_id: str) -> Json:
 
 def change(scope: Scope, log_id: str, body: Json) -> Json:
     """Change the output, error or duration of a log."""
-    row = scope.owned(logs, log_id, "log")
+    row = scope.owned(logs, log_id, "log", lock="change")
     kept = dict(row["body"])
     for field, value in body.items():
         if kept.get("save", True) or field not in PAYLOAD:
