@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import anyio
 import httpx
 
-from evrun._clock import TIME_LEFT
-from evrun._fast_clients import Limits, async_clients, clients
+from evrun._fast_clients import Limits, async_clients, clients, end, seconds
 from evrun.errors import ConfigurationError
 
 # After `_fast_clients`, which says what to install.
@@ -52,12 +51,12 @@ class FastTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer as soon as its head is there. Raises httpx's errors."""
-        limits = _limits(request)
-        if not self._free.acquire(timeout=limits.pool):
+        over = end(request)
+        if not self._free.acquire(timeout=seconds(request, "pool")):
             raise httpx.PoolTimeout(_BUSY, request=request)
         try:
             with _as_httpx(request):
-                streamed = self._built(request, limits).build_streamed()
+                streamed = self._built(request, Limits.of(request, over)).build_streamed()
                 answer = streamed.__enter__()  # left by the body's close
         except BaseException:
             self._free.release()
@@ -110,20 +109,20 @@ class AsyncFastTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Like `FastTransport.handle_request`, awaited."""
-        limits = _limits(request)
-        await self._acquire(request, limits)
+        over = end(request)
+        await self._acquire(request)
         try:
             with _as_httpx(request):
-                streamed = self._built(request, limits).build_streamed()
+                streamed = self._built(request, Limits.of(request, over)).build_streamed()
                 answer = await streamed.__aenter__()
         except BaseException:
             self._free.release()
             raise
         return _response(answer, _AsyncBody(self._free, request, streamed, answer))
 
-    async def _acquire(self, request: httpx.Request, limits: Limits) -> None:
+    async def _acquire(self, request: httpx.Request) -> None:
         try:
-            async with asyncio.timeout(limits.pool):
+            async with asyncio.timeout(seconds(request, "pool")):
                 await self._free.acquire()
         except TimeoutError:
             raise httpx.PoolTimeout(_BUSY, request=request) from None
@@ -182,10 +181,6 @@ _CONNECTING: Final = "client error (Connect)"
 """How hyper, below pyreqwest, names whatever fails before a connection stands."""
 _BROKEN: Final = "connection error"
 """How hyper names what the system says, and TLS, over a connection that stood."""
-
-
-def _limits(request: httpx.Request) -> Limits:
-    return Limits.of(request, request.extensions.get(TIME_LEFT))
 
 
 def _filled(builder: R, request: httpx.Request, limits: Limits) -> R:

@@ -20,6 +20,7 @@ import certifi
 import httpx
 from attrs import frozen
 
+from evrun._clock import TIME_LEFT
 from evrun.errors import ConfigurationError
 
 try:
@@ -55,9 +56,8 @@ C = TypeVar("C")
 
 @frozen
 class Limits:
-    """Time limits of one attempt. Seconds; None is no limit."""
+    """Time limits of one attempt that has a connection to use or to make. Seconds; None is none."""
 
-    pool: float | None
     connect: float | None
     read: float | None
     """For the head of the answer, counted from the attempt's begin, and for each read of its body.
@@ -66,23 +66,23 @@ class Limits:
     """When all must be over, on the monotonic clock."""
 
     @classmethod
-    def of(cls, request: httpx.Request, time_left: float | None) -> Limits:
-        """Return the limits of `request`, whose deadline is `time_left` away.
+    def of(cls, request: httpx.Request, end: float | None) -> Limits:
+        """Return the limits of `request`, of which nothing may remain at `end`.
 
         A deadline leaves a different rest to every attempt, and pyreqwest has limits per client: so
         the rest itself is a limit of the request, and a limit that it cuts is rounded.
         """
-        pool, connect, read = (_seconds(request, kind) for kind in ("pool", "connect", "read"))
-        if time_left is None:
-            return cls(pool, connect, _after(read, connect), None)
-        left = max(time_left, 0.001)
-        # The limit to connect must pass before the rest does: only it knows that nothing was sent.
-        safe = left * 0.9
-        if connect is None or connect > safe:
-            connect = 2.0 ** math.floor(math.log2(safe))
+        connect, read = seconds(request, "connect"), seconds(request, "read")
+        if end is None:
+            return cls(connect, _after(read, connect), None)
+        left = max(end - time.monotonic(), 0.001)
+        # The limit to connect must pass well before the rest does: it alone knows that nothing was
+        # sent, and then there is time to try again.
+        if connect is None or connect > left / 2:
+            connect = 2.0 ** math.floor(math.log2(left / 2))
         if read is not None and read >= left:
             read = None  # the end comes first
-        return cls(pool, connect, _after(read, connect), time.monotonic() + left)
+        return cls(connect, _after(read, connect), end)
 
     @property
     def rest(self) -> timedelta | None:
@@ -92,9 +92,16 @@ class Limits:
         return timedelta(seconds=max(self.end - time.monotonic(), 0.001))
 
 
-def _seconds(request: httpx.Request, kind: str) -> float | None:
-    seconds = request.extensions.get("timeout", {}).get(kind)
-    return None if seconds is None or seconds > _LONGEST else float(seconds)
+def end(request: httpx.Request) -> float | None:
+    """Return when the deadline of `request` is, on the monotonic clock."""
+    left = request.extensions.get(TIME_LEFT)
+    return None if left is None else time.monotonic() + left
+
+
+def seconds(request: httpx.Request, kind: str) -> float | None:
+    """Return a time limit of httpx, None for one that nobody lives to see."""
+    limit = request.extensions.get("timeout", {}).get(kind)
+    return None if limit is None or limit > _LONGEST else float(limit)
 
 
 def _after(read: float | None, connect: float | None) -> float | None:

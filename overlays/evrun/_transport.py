@@ -39,7 +39,7 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
     return lambda request: middleware(request, send)
 
 
-_GRACE = 0.05
+_GRACE = 0.1
 """Seconds beyond the deadline in which an attempt may end by its own limits: those know what was
 sent, and so say more."""
 

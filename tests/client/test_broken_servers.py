@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -67,33 +68,35 @@ def test_a_deadline_while_connecting_knows_that_nothing_was_sent(method: Method,
 
 def test_a_busy_pool_is_named(way: Way) -> None:
     """Whoever waits too long for a free connection has sent nothing; later there is room again."""
-    hold: dict[str, Any] = {"concurrency": 1, "base_url": "", "api_key": KEY}
-    hold["transport"] = way.transport
+    held, go_on = threading.Event(), threading.Event()
 
     def late(wire: Wire) -> None:
-        wire.wait(0.5)
+        held.set()
+        go_on.wait(30)
         good()(wire)
 
+    settings: dict[str, Any] = {"api_key": KEY, "concurrency": 1, "transport": way.transport}
+    refused = pytest.raises(errors.PoolTimeoutError, match=r"no free connection within 0\.1 s")
+
     def sync(base_url: str) -> None:
-        with (
-            Evrun(**{**hold, "base_url": base_url}) as client,
-            ThreadPoolExecutor(1) as pool,
-        ):
+        with Evrun(**settings, base_url=base_url) as client, ThreadPoolExecutor(1) as pool:
             first = pool.submit(client.projects.list)
-            time.sleep(0.1)
+            assert held.wait(30)
             hurried = client.with_options(timeout=0.1, max_retries=0)
-            with pytest.raises(errors.PoolTimeoutError, match=r"no free connection within 0\.1 s"):
+            with refused:
                 hurried.evaluations.log("evrun_1", datapoint_id="1", log={})
+            go_on.set()
             first.result()
             client.evaluations.log("evrun_1", datapoint_id="1", log={})
 
     async def awaited(base_url: str) -> None:
-        async with AsyncEvrun(**{**hold, "base_url": base_url}) as client:
+        async with AsyncEvrun(**settings, base_url=base_url) as client:
             first = asyncio.create_task(client.projects.list())
-            await asyncio.sleep(0.1)
+            assert await asyncio.to_thread(held.wait, 30)
             hurried = client.with_options(timeout=0.1, max_retries=0)
-            with pytest.raises(errors.PoolTimeoutError, match=r"no free connection within 0\.1 s"):
+            with refused:
                 await hurried.evaluations.log("evrun_1", datapoint_id="1", log={})
+            go_on.set()
             await first
             await client.evaluations.log("evrun_1", datapoint_id="1", log={})
 

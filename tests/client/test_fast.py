@@ -8,21 +8,26 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import misbehaving as bad
 import pytest
 import trio
+import trustme
 from attrs import evolve
 from fake_api import KEY
+from loopback import Loopback, running
 from misbehaving import good, misbehaving
 
 from evrun import AsyncEvrun, ConfigurationError, Evrun, InvalidRequestError
 from evrun._fast_clients import Clients, Limits
-from evrun.errors import AmbiguousDisconnectError
+from evrun.errors import AmbiguousDisconnectError, ConnectError, RequestTimeoutError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from misbehaving import Wire
 
 FAST: dict[str, Any] = {"api_key": KEY, "transport": "fast"}
@@ -96,34 +101,37 @@ def test_a_setting_that_would_be_dropped_is_refused(
 
 def limits(time_left: float | None = None, **timeout: float | None) -> Limits:
     request = httpx.Request("GET", "http://x", extensions={"timeout": timeout})
-    return evolve(Limits.of(request, time_left), end=None)
+    over = None if time_left is None else time.monotonic() + time_left
+    return evolve(Limits.of(request, over), end=None)
 
 
 @pytest.mark.parametrize(
     ("timeout", "time_left", "expected"),
     [
         # The usual ones.
-        ({"connect": 5, "read": 60, "pool": 60}, None, (60, 5, 60)),
+        ({"connect": 5, "read": 60}, None, (5, 60)),
         # The limit to connect passes first, because only it knows that nothing was sent.
-        ({"connect": 0.2, "read": 0.2, "pool": 0.2}, None, (0.2, 0.2, 0.25)),
-        ({"connect": 5, "read": 1, "pool": 1}, None, (1, 5, 5.05)),
+        ({"connect": 0.2, "read": 0.2}, None, (0.2, 0.25)),
+        ({"connect": 5, "read": 1}, None, (5, 5.05)),
         # None is none.
-        ({"connect": None, "read": None, "pool": None}, None, (None, None, None)),
-        ({"connect": 5, "read": None, "pool": None}, None, (None, 5, None)),
-        ({"connect": float("inf"), "read": float("inf"), "pool": float("inf")}, None, (None,) * 3),
+        ({"connect": None, "read": None}, None, (None, None)),
+        ({"connect": 5, "read": None}, None, (5, None)),
+        ({"connect": float("inf"), "read": float("inf")}, None, (None, None)),
         # A deadline ends the whole; it cuts the limits of the client to few different ones.
-        ({"connect": 5, "read": 30.25, "pool": 30.25}, 30.25, (30.25, 5, None)),
-        ({"connect": 3.1, "read": 3.1, "pool": 3.1}, 3.1, (3.1, 2, None)),
-        ({"connect": 0.4, "read": 0.4, "pool": 0.4}, 0.4, (0.4, 0.25, None)),
-        ({"connect": 0.2, "read": 0.3, "pool": 0.4}, 0.4, (0.4, 0.2, 0.3)),
+        ({"connect": 5, "read": 30.25}, 30.25, (5, None)),
+        ({"connect": 3.1, "read": 3.1}, 3.1, (1, None)),
+        ({"connect": 0.4, "read": 0.4}, 0.4, (0.125, None)),
+        ({"connect": 0.1, "read": 0.3}, 0.4, (0.1, 0.3)),
+        ({"connect": None, "read": None}, 9, (4, None)),
+        ({"connect": 5, "read": 60}, -1, (2**-11, None)),
     ],
 )
 def test_limits_of_httpx_become_limits_of_pyreqwest(
     timeout: dict[str, float | None], time_left: float | None, expected: tuple[float | None, ...]
 ) -> None:
-    """Pool, connect and read, in seconds, and in the order in which they must pass."""
+    """Connect and read, in seconds, and in the order in which they must pass."""
     got = limits(time_left, **timeout)
-    assert (got.pool, got.connect, got.read) == pytest.approx(expected)
+    assert (got.connect, got.read) == pytest.approx(expected)
 
 
 def test_only_the_last_used_clients_are_kept() -> None:
@@ -148,9 +156,53 @@ def test_deadlines_share_connections() -> None:
     """Each call leaves another rest to its deadline; that is no reason for new connections."""
     with misbehaving(good()) as server, Evrun(**FAST, base_url=server.base_url) as client:
         for number in range(20):
-            client.with_options(deadline=10 + number / 7).projects.list()
+            client.with_options(deadline=20 + number / 7).projects.list()
         assert len(server.received) == 20
         assert server.connections == 1
+
+
+# Where it differs from httpx, and says so in `Evrun`.
+
+
+def test_a_head_must_be_whole_within_the_limit() -> None:
+    """Httpx limits each read; pyreqwest the whole head, however its bytes drip."""
+
+    def dripping(wire: Wire) -> None:
+        status, body = bad.usual(wire.method)
+        data = bad.head(status, length=len(body))
+        wire.send(*(data[at : at + 20] for at in range(0, len(data), 20)), every=0.12)
+        wire.send(body)
+
+    settings: dict[str, Any] = {"api_key": KEY, "timeout": 0.3, "max_retries": 0}
+    with misbehaving(dripping) as server:
+        with Evrun(**settings, base_url=server.base_url) as client:
+            assert client.projects.list().total == 0
+        with (
+            Evrun(**settings, base_url=server.base_url, transport="fast") as client,
+            pytest.raises(RequestTimeoutError),
+        ):
+            client.projects.list()
+
+
+def test_the_systems_certificates_are_trusted_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Httpx trusts those alone that `verify` names; pyreqwest the system's too."""
+    system, named = trustme.CA(), trustme.CA()
+    system.cert_pem.write_to_path(str(tmp_path / "system.pem"))
+    named.cert_pem.write_to_path(str(tmp_path / "named.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    system.issue_cert("127.0.0.1").configure_cert(context)
+    settings: dict[str, Any] = {"api_key": KEY, "verify": str(tmp_path / "named.pem")}
+    with running(Loopback(context=context)) as server:
+        with (
+            Evrun(**settings, base_url=server.base_url) as client,
+            pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
+        ):
+            client.projects.list()
+        with Evrun(**settings, base_url=server.base_url, transport="fast") as client:
+            assert client.projects.list().total == 0
 
 
 # Processes, loops and threads.
@@ -246,13 +298,14 @@ def test_a_cancelled_call_gives_its_connection_back() -> None:
 
     async def main(base_url: str) -> None:
         async with AsyncEvrun(**FAST, base_url=base_url, concurrency=1) as client:
+            await client.projects.list()
             for _ in range(2):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.2):
                         await client.projects.list()
             await client.projects.list()
 
-    with misbehaving(bad.silent, watched, good()) as server:
+    with misbehaving(good(), bad.silent, watched, good()) as server:
         asyncio.run(main(server.base_url))
         assert left.wait(5)
 
