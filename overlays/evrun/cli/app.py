@@ -13,6 +13,7 @@ from evrun.cli.doctor import doctor
 from evrun.cli.keeping import backup, prune
 from evrun.cli.keys import keys
 from evrun.cli.serve import serve
+from evrun.cli.transfer import export, import_
 from evrun.errors import EvrunError, InvalidRequestError
 
 WRONG_USAGE = 2
@@ -52,4 +53,6 @@ app.add_command(keys)
 db.add_command(backup)
 db.add_command(prune)
 app.add_command(db)
+app.add_command(export)
+app.add_command(import_)
 app.add_command(doctor)

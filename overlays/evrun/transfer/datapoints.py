@@ -1,0 +1,47 @@
+"""Datapoints are sent many at a time, in the order in which they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evrun import Evrun
+    from evrun.transfer.ledger import Ledger
+    from evrun.transfer.records import Record
+
+_AT_A_TIME = 100
+_FIELDS = ("inputs", "messages", "target")
+
+
+class Rows:
+    """Rows of one dataset that wait for being sent together."""
+
+    def __init__(self, client: Evrun, ledger: Ledger) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._waiting: list[Record] = []
+
+    def add(self, record: Record) -> bool:
+        """Take a row, unless it was sent. Return whether it was taken."""
+        if self._ledger.get("datapoint", record["id"]) is not None:
+            return False
+        other = self._waiting and self._waiting[0]["dataset_id"] != record["dataset_id"]
+        if other or len(self._waiting) >= _AT_A_TIME:
+            self.flush()
+        self._waiting.append(record)
+        return True
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if not self._waiting:
+            return
+        dataset_id = self._ledger.get("dataset", self._waiting[0]["dataset_id"]) or ""
+        made = self._client.datasets.create_datapoints(
+            dataset_id,
+            datapoints=[
+                {name: each[name] for name in _FIELDS if name in each} for each in self._waiting
+            ],
+        )
+        for old, new in zip(self._waiting, made, strict=True):
+            self._ledger.put("datapoint", old["id"], new.id)
+        self._waiting = []

@@ -1,0 +1,85 @@
+"""The formats by name, by suffix and by their first bytes."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Protocol
+
+from evrun.errors import ConfigurationError, InvalidRequestError
+from evrun.transfer.jsonl import JsonlWriter, read_jsonl
+from evrun.transfer.parquet import ParquetWriter, read_parquet
+from evrun.transfer.spreadsheet import CsvWriter, read_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from evrun.transfer.records import Record
+
+
+class Writer(Protocol):
+    """Writes records to a stream."""
+
+    def write(self, record: Record, /) -> None:
+        """Write a record."""
+
+    def close(self) -> None:
+        """Write what is left, and leave the stream open."""
+
+
+WRITERS: dict[str, Callable[[IO[bytes]], Writer]] = {
+    "jsonl": JsonlWriter,
+    "csv": CsvWriter,
+    "parquet": ParquetWriter,
+}
+_READERS: dict[str, Callable[[IO[bytes]], Iterator[Record]]] = {
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "parquet": read_parquet,
+}
+
+
+def write(records: Iterable[Record], stream: IO[bytes], format_name: str) -> None:
+    """Write records as they come. Raises `InvalidRequestError` for what the format cannot hold."""
+    writer = WRITERS[format_name](stream)
+    for record in records:
+        try:
+            writer.write(record)
+        except ValueError as error:
+            raise _unwritable(format_name, error) from error
+    try:
+        writer.close()
+    except ValueError as error:
+        raise _unwritable(format_name, error) from error
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records of a file, whichever format it is in.
+
+    Raises `InvalidRequestError` if it is none of them, `ConfigurationError` if it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+            stream.seek(0)
+            yield from _READERS[_format_of(start)](stream)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except InvalidRequestError:
+        raise
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"{path} is no file that `evrun export` wrote: {error}.", parameter="file"
+        ) from error
+
+
+def _format_of(start: bytes) -> str:
+    if start == b"PAR1":
+        return "parquet"
+    return "jsonl" if start[:1] == b"{" else "csv"
+
+
+def _unwritable(format_name: str, error: ValueError) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"A value does not fit into {format_name} ({error}). Export as jsonl, which holds all.",
+        parameter="format",
+    )

@@ -1,0 +1,93 @@
+"""Records as a table of comma-separated values, which a spreadsheet may open without harm.
+
+A spreadsheet runs a cell that begins with `=` and the like, whoever wrote it: a model's output, for
+example (https://owasp.org/www-community/attacks/CSV_Injection). Such a text gets an apostrophe in
+front, by which spreadsheets know a text; one that begins with an apostrophe gets a second, so that
+reading takes one away and has the text as it was. An empty text is an apostrophe alone; an empty
+cell says nothing at all. Numbers stay as they are; lists and objects are JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from evrun.transfer.records import COLUMNS, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evrun.transfer.records import ColumnType
+
+_GUARD = "'"
+_STARTS = frozenset("=+-@|%")  # of what some spreadsheet takes for a formula or a command
+_LONGEST_CELL = 2**31 - 1  # Python's own limit is 128 KiB
+
+
+class CsvWriter:
+    """Writes a table whose first row names the columns.
+
+    Every cell is quoted, for the spreadsheets that split at other characters than commas too.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        # The mark at the start tells spreadsheets that it is UTF-8.
+        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        self._rows = csv.writer(self._text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+        self._rows.writerow(COLUMNS)
+
+    def write(self, record: Record) -> None:
+        """Write a record. Raises `ValueError` for half a character, which UTF-8 has not."""
+        self._rows.writerow(cell(record.get(name), kind) for name, kind in COLUMNS.items())
+
+    def close(self) -> None:
+        """Finish, and leave the stream open."""
+        self._text.flush()
+        self._text.detach()
+
+
+def read_csv(stream: IO[bytes]) -> Iterator[Record]:
+    """Yield the records. Raises `ValueError`, naming the line."""
+    csv.field_size_limit(_LONGEST_CELL)
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    rows = csv.reader(text, strict=True)
+    try:
+        names = next(rows, [])
+        for row in rows:
+            if row:
+                yield {
+                    name: value(shown, COLUMNS.get(name, "text"))
+                    for name, shown in zip(names, row, strict=True)
+                    if shown
+                }
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"line {rows.line_num}: {error}") from error
+    finally:
+        text.detach()
+
+
+def cell(value: Any, kind: ColumnType) -> str:
+    """Return what a cell shows."""
+    if value is None:
+        return ""
+    if kind == "text":
+        return _GUARD + value if _needs_guard(value) else str(value)
+    return value.isoformat() if kind == "time" else json.dumps(value, ensure_ascii=False)
+
+
+def value(shown: str, kind: ColumnType) -> Any:
+    """Return what `cell` was given. An empty cell is none of these."""
+    if kind == "text":
+        return shown.removeprefix(_GUARD)
+    return datetime.fromisoformat(shown) if kind == "time" else json.loads(shown)
+
+
+def _needs_guard(text: str) -> bool:
+    if not text or text.startswith(_GUARD) or text[0].isspace() or not text[0].isprintable():
+        return True
+    # Wide forms, such as U+FF1D for "=", count as what they stand for.
+    return unicodedata.normalize("NFKC", text[0])[:1] in _STARTS
