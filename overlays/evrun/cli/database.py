@@ -23,6 +23,8 @@ def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--database",
         metavar="URL",
+        envvar="EVRUN_DATABASE",
+        show_envvar=True,
         default=DEFAULT_DATABASE,
         show_default=True,
         help="Where the data lies: sqlite:///FILE, which is made if there is none, or "
