@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "ee3a8c1a6430752dd22423c29a49a93220446d26dcfd7319b1f28332e05dcf72"
+SHA256 = "8c212b8ad60bb7dbdd103f23649653ee06c16e74b9f2613a847d59afdea6b6ca"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""
