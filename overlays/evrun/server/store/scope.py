@@ -26,6 +26,8 @@ class Scope(NamedTuple):
 
     connection: Connection
     organisation_id: str
+    request_key: str | None = None
+    """The idempotency key of the whole request, which no part of it may have too."""
 
     def rows(self, query: Executable) -> Sequence[RowMapping]:
         """Return all rows."""
