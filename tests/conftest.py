@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from databases import Postgres, run_postgres
 from vendor_sdk import install
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 def anyio_backend() -> str:
     """Run async tests on asyncio, which users have."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a real PostgreSQL server, which is started for the first test that wants it."""
+    yield from run_postgres()
 
 
 @pytest.fixture(autouse=True)

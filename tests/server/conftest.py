@@ -1,4 +1,4 @@
-"""The real server over a real file, for each test a fresh one."""
+"""The real server over a real database, for each test a fresh one of either kind."""
 
 from __future__ import annotations
 
@@ -7,37 +7,67 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from databases import KINDS, fresh
 from served import Api, Run, make_run
+from sqlalchemy import select
 
 import evrun
 import evrun_models
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
+from evrun.server.schema import METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return where the database goes."""
+    """Return where a SQLite database goes."""
     return tmp_path / "evals.db"
 
 
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
+    """Return where the database is: each test runs over both kinds."""
+    with fresh(request, file) as url:
+        yield url
+
+
 @pytest.fixture
-def database(file: Path) -> Iterator[Database]:
+def database(url: str) -> Iterator[Database]:
     """Return the database behind `server`."""
-    database = Database(f"sqlite:///{file}")
+    database = Database(url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def server(file: Path) -> Iterator[EmbeddedServer]:
-    """Return an embedded server."""
-    server = EmbeddedServer(file)
+def server(url: str) -> Iterator[EmbeddedServer]:
+    """Return a server in this process."""
+    server = EmbeddedServer(Database(url))
     yield server
     server.close()
+
+
+@pytest.fixture
+def stored(database: Database, file: Path) -> Callable[[], bytes]:
+    """Return what tells everything that the database holds, to look for what it must not."""
+
+    def everything() -> bytes:
+        if file.exists():
+            database.close()  # what is still in memory goes into the files
+            return b"".join(each.read_bytes() for each in file.parent.iterdir())
+        rows = database.read(
+            lambda connection: [
+                tuple(row)
+                for table in METADATA.tables.values()
+                for row in connection.execute(select(table))
+            ]
+        )
+        return repr(rows).encode()
+
+    return everything
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +10,19 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from databases import KINDS, fresh, restore
 from served import Api
 from sqlalchemy import text
 
-from evrun.server import DatabaseUnusable, Unavailable, create_key
-from evrun.server.app import create_app
+from evrun.server import DatabaseUnusable
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
-from evrun.server.hosting import Host
 from evrun.server.migrations import FOLDER, REVISIONS
 from evrun.server.schema import METADATA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from served import Run
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -47,13 +47,18 @@ def test_every_schema_that_landed_is_kept_for_the_upgrade_tests() -> None:
     assert sorted(each.stem for each in SCHEMAS.iterdir()) == sorted(REVISIONS[:-1])
 
 
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
+    """Return where a database is that has no schema yet."""
+    with fresh(request, file, empty=True) as url:
+        yield url
+
+
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_an_old_database_is_upgraded_with_all_that_it_holds(file: Path, revision: str) -> None:
+def test_an_old_database_is_upgraded_with_all_that_it_holds(empty: str, revision: str) -> None:
     """It gets the newest schema, and everything in it is read, searched and added to as before."""
-    connection = sqlite3.connect(file)
-    connection.executescript((SCHEMAS / f"{revision}.sql").read_text())
-    connection.close()
-    server = EmbeddedServer(file)
+    restore(empty, SCHEMAS / f"{revision}.sql")
+    server = EmbeddedServer(Database(empty))
     api = Api(server.transport(), server.key)
     (project,) = api.ok("Projects_list")["records"]
     (run,) = api.ok("Evaluations_list", project_id=project["id"])["records"]
@@ -76,25 +81,23 @@ def test_an_old_database_is_upgraded_with_all_that_it_holds(file: Path, revision
     assert api.ok("Evaluations_log", body, evaluation_id=run["id"])["id"] > saved["id"]
     api.http.close()
     server.close()
-    database = Database(f"sqlite:///{file}")
+    database = Database(empty)
     context = database.read(lambda c: compare_metadata(MigrationContext.configure(c), METADATA))
     database.close()
     assert context == []
 
 
 def test_opening_a_current_database_imports_no_alembic(
-    file: Path, environment: dict[str, str]
+    database: Database, url: str, environment: dict[str, str]
 ) -> None:
     """Alembic is for databases that are not current."""
-    database = Database(f"sqlite:///{file}")
     database.open()
-    database.close()
     code = (
         "import sys; from evrun.server import Database; "
-        f"d = Database('sqlite:///{file}'); d.open(); d.close(); "
+        "d = Database(sys.argv[1]); d.open(); d.close(); "
         "sys.exit('alembic' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", code, url], check=True, env=environment)
 
 
 def test_a_newer_database_is_refused(database: Database) -> None:
@@ -103,47 +106,6 @@ def test_a_newer_database_is_refused(database: Database) -> None:
     database.close()
     with pytest.raises(DatabaseUnusable, match=r"newer evrun \(schema 9999.*pip install -U evrun"):
         database.open()
-
-
-def test_somebody_elses_database_is_refused(file: Path) -> None:
-    """A SQLite file with other tables, and a file that is none, stay as they are."""
-    connection = sqlite3.connect(file)
-    connection.execute("CREATE TABLE recipes (id)")
-    connection.close()
-    with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
-        Database(f"sqlite:///{file}").open()
-    file.write_bytes(b"no database, just text" * 100)
-    with pytest.raises(DatabaseUnusable, match="no SQLite database"):
-        Database(f"sqlite:///{file}").open()
-
-
-@pytest.mark.parametrize(
-    ("url", "sentence"),
-    [
-        ("evals.db", "no database URL. Write sqlite:///evals.db"),
-        ("sqlite://", "needs a file"),
-        ("sqlite:///:memory:", "needs a file"),
-        ("postgresql://u:pw@h/d", r"u:\*\*\*@h/d: only sqlite:/// URLs"),
-        ("sqlite:////no/such/folder/a.db", "folder /no/such/folder does not exist"),
-    ],
-)
-def test_a_url_that_cannot_be_opened(url: str, sentence: str) -> None:
-    """The sentence says what to write, and shows no password."""
-    with pytest.raises(DatabaseUnusable, match=sentence):
-        Database(url).open()
-
-
-def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None:
-    """The file is in WAL mode, every commit is synced, and foreign keys hold."""
-
-    def pragmas(connection: object) -> list[object]:
-        return [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # type: ignore[attr-defined]
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        ]
-
-    assert database.write(pragmas) == ["wal", 2, 1]
-    assert database.read(pragmas) == ["wal", 2, 1]
 
 
 def test_a_failed_write_leaves_nothing(database: Database) -> None:
@@ -159,48 +121,12 @@ def test_a_failed_write_leaves_nothing(database: Database) -> None:
     assert database.read(lambda connection: connection.execute(count).scalar()) == 1
 
 
-def test_a_locked_database_is_503(file: Path) -> None:
-    """The answer says so and when to come back; reading goes on; afterwards all is well."""
-    database = Database(f"sqlite:///{file}", busy_timeout=0.1)
-    host = Host(create_app(database, local_key="k"))
-    blocker = sqlite3.connect(file, isolation_level=None)
-    request = httpx.Request(
-        "POST", "http://x/v4/projects", json={"name": "p"}, headers={"X-API-KEY": "k"}
-    )
-    reading = httpx.Request("GET", "http://x/v4/projects", headers={"X-API-KEY": "k"})
-    try:
-        blocker.execute("BEGIN IMMEDIATE")
-        response = host.submit(request, request.content).result(10)
-        assert response.status_code == 503
-        assert response.headers["Retry-After"] == "1"
-        assert "locked by another process" in response.json()["detail"]
-        assert host.submit(reading, b"").result(10).status_code == 200
-        blocker.execute("ROLLBACK")
-        assert host.submit(request, request.content).result(10).status_code == 201
-    finally:
-        blocker.close()
-        host.stop()
-
-
-def test_a_full_disk_is_told(database: Database) -> None:
-    """A write that does not fit raises Unavailable, and what was there stays readable."""
-    create_key(database, "first")
-
-    def fill(connection: object) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()  # type: ignore[attr-defined]
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
-
-    database.write(fill)
-    with pytest.raises(Unavailable, match="disk under the database is full"):
-        create_key(database, "x" * 100_000)
-    create_key(database, "second")
-
-
 WRITER = """
 import sys
+from evrun.server import Database
 from evrun.server.embedded import EmbeddedServer
 import httpx
-server = EmbeddedServer(sys.argv[1])
+server = EmbeddedServer(Database(sys.argv[1]))
 client = httpx.Client(transport=server.transport(), base_url=server.base_url,
                       headers={"X-API-KEY": server.key}, timeout=60)
 for n in range(int(sys.argv[3])):
@@ -210,11 +136,11 @@ server.close()
 """
 
 
-def test_processes_share_a_fresh_file(file: Path, environment: dict[str, str], api: Api) -> None:
-    """Four processes make and migrate one file at once; every write of theirs is there after."""
+def test_processes_share_a_fresh_database(empty: str, environment: dict[str, str]) -> None:
+    """Four processes make and migrate one at once; every write of theirs is there after."""
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(file), str(number), "25"],
+            [sys.executable, "-c", WRITER, empty, str(number), "25"],
             env=environment,
             stderr=subprocess.PIPE,
         )
@@ -223,13 +149,18 @@ def test_processes_share_a_fresh_file(file: Path, environment: dict[str, str], a
     for writer in writers:
         _, complaints = writer.communicate(timeout=60)
         assert (writer.returncode, complaints) == (0, b"")
+    server = EmbeddedServer(Database(empty))
+    api = Api(server.transport(), server.key)
     assert api.ok("Projects_list")["total"] == 100
+    api.http.close()
+    server.close()
 
 
 LOGGER = """
 import json, sys, httpx
+from evrun.server import Database
 from evrun.server.embedded import EmbeddedServer
-server = EmbeddedServer(sys.argv[1])
+server = EmbeddedServer(Database(sys.argv[1]))
 client = httpx.Client(transport=server.transport(), base_url=server.base_url,
                       headers={"X-API-KEY": server.key})
 while True:
@@ -240,12 +171,12 @@ while True:
 
 
 def test_what_was_acknowledged_survives_a_kill(
-    run: Run, file: Path, environment: dict[str, str]
+    run: Run, url: str, environment: dict[str, str]
 ) -> None:
-    """After kill -9 every log whose id was answered is there, and the file opens as ever."""
+    """After kill -9 every log whose id was answered is there, and the database opens as ever."""
     body = httpx.Request("POST", "http://x", json=run.log_body(output="x")).content.decode()
     process = subprocess.Popen(
-        [sys.executable, "-c", LOGGER, str(file), f"/evaluations/{run.id}/log", body],
+        [sys.executable, "-c", LOGGER, url, f"/evaluations/{run.id}/log", body],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
+@pytest.fixture
+def url(file: Path) -> str:
+    """Return a SQLite file: that is what `Evrun.local` takes."""
+    return f"sqlite:///{file}"
+
+
 class Slow:
     """An application that waits for ever, and notes how its requests end."""
 

@@ -9,12 +9,15 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from databases import KINDS, fresh
 from served import MISSING, Api, contract, contract_operations
+from sqlalchemy import update
 from story import ID, STORY, Ids, request, tell
 
 from _openapi.identifiers import id_sites
 from evrun.server import Database, create_key
 from evrun.server.embedded import EmbeddedServer
+from evrun.server.schema import api_keys
 from evrun.server.store.organisations import find_or_create
 
 if TYPE_CHECKING:
@@ -131,25 +134,21 @@ class Two:
         return self.ours.send(name, real(body), **real(given))
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+@pytest.fixture(scope="module", params=KINDS)
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Return two organisations on one server."""
-    file = tmp_path_factory.mktemp("two") / "evals.db"
-    database = Database(f"sqlite:///{file}")
-    key = create_key(database, "theirs")
-    others = database.write(lambda connection: find_or_create(connection, "others"))
-    database.write(
-        lambda connection: connection.exec_driver_sql(
-            "UPDATE api_keys SET organisation_id = ?", (others,)
-        )
-    )
-    database.close()
-    server = EmbeddedServer(file)
-    ours, theirs = Api(server.transport(), server.key), Api(server.transport(), key)
-    yield Two(ours, theirs)
-    ours.http.close()
-    theirs.http.close()
-    server.close()
+    with fresh(request, tmp_path_factory.mktemp("two") / "evals.db") as url:
+        database = Database(url)
+        key = create_key(database, "theirs")
+        others = database.write(lambda connection: find_or_create(connection, "others"))
+        moved = update(api_keys).values(organisation_id=others)
+        database.write(lambda connection: connection.execute(moved))
+        server = EmbeddedServer(database)
+        ours, theirs = Api(server.transport(), server.key), Api(server.transport(), key)
+        yield Two(ours, theirs)
+        ours.http.close()
+        theirs.http.close()
+        server.close()
 
 
 def test_every_id_of_every_operation_is_tried() -> None:

@@ -4,7 +4,6 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from evrun.server.app import BODY_LIMIT
 from evrun.server.schema import sessions
 
 if TYPE_CHECKING:
+    import httpx
     from served import Api, Run
 
     from evrun.server.database import Database
@@ -72,6 +72,7 @@ REFUSED: dict[str, tuple[Any, tuple[int, str]]] = {
     "pattern": ({"evaluatee_id": "x"}, (422, "body.evaluatee_id string_pattern_mismatch")),
     "key": ({"idempotency_key": "a b"}, (422, "body.idempotency_key string_pattern_mismatch")),
     "surrogate": ({"log": {"output": "\ud800"}}, (422, "body json_invalid")),
+    "nul": ({"log": {"reference_id": "a\0b"}}, (422, "body nul_character")),
     "infinity": ({"log": {"duration": 1e999}}, (422, "body finite_number")),
 }
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from served import MISSING, Api, Run, make_evaluator, make_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_run_is_born_pending_with_all_that_it_needs(api: Api) -> None:
@@ -101,14 +104,13 @@ def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
 
 
 def test_provider_keys_are_kept_nowhere(
-    run: Run, file: Any, caplog: pytest.LogCaptureFixture
+    run: Run, stored: Callable[[], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """provider_api_keys is accepted and reaches no byte of the database's files, and no log."""
+    """provider_api_keys is accepted and reaches no byte of the database, and no log."""
     caplog.set_level("DEBUG")
     body = _create(run, provider_api_keys={"openai": "sk-very-secret"})
     run.api.ok("Evaluations_create", body, project_id=run.project_id)
-    for each in file.parent.iterdir():
-        assert b"sk-very-secret" not in each.read_bytes()
+    assert b"sk-very-secret" not in stored()
     assert "sk-very-secret" not in caplog.text
 
 

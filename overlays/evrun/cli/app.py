@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from evrun import __version__
+from evrun.cli.database import db
 from evrun.cli.demo import demo
 from evrun.cli.doctor import doctor
 from evrun.cli.keys import keys
@@ -47,4 +48,5 @@ def app() -> None:
 app.add_command(demo)
 app.add_command(serve)
 app.add_command(keys)
+app.add_command(db)
 app.add_command(doctor)

@@ -1,4 +1,4 @@
-"""The option `--database`, and opening what it names."""
+"""The option `--database`, opening what it names, and `evrun db`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="URL",
         default=DEFAULT_DATABASE,
         show_default=True,
-        help="Where the data lies, as an SQLAlchemy URL. A file is made if there is none.",
+        help="Where the data lies: sqlite:///FILE, which is made if there is none, or "
+        "postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
     )(function)
 
 
@@ -35,6 +36,14 @@ def opened(url: str) -> Iterator[Database]:
 
     Raises `ConfigurationError` if it cannot be used, `click.UsageError` for what it refuses.
     """
+    with named(url) as database:
+        database.open()
+        yield database
+
+
+@contextmanager
+def named(url: str) -> Iterator[Database]:
+    """Like `opened`, before it is opened."""
     require_server()
     from evrun.server.database import Database  # noqa: PLC0415 - an optional extra
     from evrun.server.refusals import (  # noqa: PLC0415
@@ -45,7 +54,6 @@ def opened(url: str) -> Iterator[Database]:
 
     try:
         database = Database(url)
-        database.open()
         try:
             yield database
         finally:
@@ -66,3 +74,32 @@ def require_server() -> None:
         raise ConfigurationError(
             f"The server needs {missing}. Install it with: pip install 'evrun[server]'"
         ) from error
+
+
+@click.group
+def db() -> None:
+    """Look after the schema of a database."""
+
+
+@db.command
+@database_option
+def upgrade(database: str) -> None:
+    """Bring the schema to the newest revision, as `evrun serve` does when it starts."""
+    with opened(database) as store:
+        click.echo(f"{store.name} has schema {store.revision()}.")
+
+
+@db.command
+@database_option
+def current(database: str) -> None:
+    """Print the revision of the schema, and whether it is the newest. Nothing is changed."""
+    with named(database) as store:
+        from evrun.server.migrations import is_current  # noqa: PLC0415 - an optional extra
+
+        revision = store.revision()
+        if revision is None:
+            click.echo(f"{store.name} has no schema yet; `evrun db upgrade` makes it.")
+        elif is_current(revision, store.name):
+            click.echo(f"{store.name} has schema {revision}, the newest.")
+        else:
+            click.echo(f"{store.name} has schema {revision}; `evrun db upgrade` brings the newest.")

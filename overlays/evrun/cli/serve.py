@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,8 @@ from evrun.cli.database import database_option, opened
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from evrun.server.database import Database
 
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -25,21 +28,51 @@ _LOOPBACK = ("127.", "::1", "localhost")
     type=click.IntRange(0, 65535),
     help="The port to listen on; 0 takes a free one.",
 )
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many processes answer; more than one needs PostgreSQL.",
+)
 @database_option
-def serve(host: str, port: int, database: str) -> None:
+def serve(host: str, port: int, workers: int, database: str) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
     Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
     unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
     """
     with opened(database) as store, _listen(host, port) as listener:
-        import uvicorn  # noqa: PLC0415 - an optional extra
-
-        from evrun.server.app import create_app  # noqa: PLC0415
-
+        if workers > 1 and not store.many_writers:
+            raise click.UsageError(
+                f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
+                "has one writer at a time, so that more processes would only wait for each other."
+            )
         _announce(store, database, host, listener.getsockname()[1])
-        config = uvicorn.Config(create_app(store), server_header=False)
+        store.close()  # whoever answers opens it
+        _run(database, listener, workers)
+
+
+def _run(database: str, listener: socket.socket, workers: int) -> None:
+    import uvicorn  # noqa: PLC0415 - an optional extra
+
+    config = uvicorn.Config(
+        partial(_app, database), factory=True, server_header=False, workers=workers
+    )
+    if workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
+        return
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
+
+    Multiprocess(config, [listener]).run()
+
+
+def _app(database: str) -> Starlette:
+    """Return the application; each worker makes its own."""
+    from evrun.server.app import create_app  # noqa: PLC0415 - an optional extra
+    from evrun.server.database import Database  # noqa: PLC0415
+
+    return create_app(Database(database))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -61,14 +94,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _announce(store: Database, database: str, host: str, port: int) -> None:
-    from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
+    from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
 
+    from evrun.server.authentication import list_keys  # noqa: PLC0415
+
+    shown = make_url(database).render_as_string()  # without the password
     address = f"[{host}]" if ":" in host else host
-    click.echo(f"evrun serves {database}. Clients find it with", err=True)
+    click.echo(f"evrun serves {shown}. Clients find it with", err=True)
     click.echo(f"  export EVRUN_BASE_URL=http://{address}:{port}/v4", err=True)
     if not any(key.revoked_at is None for key in list_keys(store)):
         click.echo(
-            f"It has no key yet; make one with `evrun keys create NAME --database {database}`.",
+            f"It has no key yet; make one with `evrun keys create NAME --database {shown}`.",
             err=True,
         )
     if not host.startswith(_LOOPBACK):

@@ -1,4 +1,4 @@
-"""evrun's own server of the v4 Evaluations API, over SQLite."""
+"""evrun's own server of the v4 Evaluations API, over SQLite or PostgreSQL."""
 
 from evrun.server.app import create_app
 from evrun.server.authentication import KeyInfo, create_key, list_keys, revoke_key

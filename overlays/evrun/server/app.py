@@ -33,6 +33,7 @@ from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection
     from starlette.requests import Request
@@ -134,13 +135,18 @@ class _Server:
             )
         content = await read_body(request, self._body_limit) if operation.body else b""
         answer = await self._in_thread(self._perform, operation, request, key, content)
+        if not isinstance(answer, Answer):
+            # Not in a thread of ours: what waits there would keep others from waiting with it.
+            answer = await asyncio.wrap_future(answer)
         headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)
         return _json(answer.status, answer.content, headers)
 
-    def _perform(self, operation: Operation, request: Request, key: str, content: bytes) -> Answer:
-        """Carry out a request, in a worker thread."""
+    def _perform(
+        self, operation: Operation, request: Request, key: str, content: bytes
+    ) -> Answer | Future[Answer]:
+        """Carry out a request, in a worker thread. What it writes is still to be committed."""
 
         def authenticated(connection: Connection) -> Scope:
             return Scope(connection, self._authenticator.organisation(connection, key))
@@ -166,7 +172,7 @@ class _Server:
             earlier = None if attempt is None else idempotency.recall(scope, attempt)
             return scope.organisation_id, attempt, earlier
 
-        # Who asks and what is asked are settled before the one writer is kept waiting.
+        # Who asks and what is asked are settled before others have to wait for it.
         organisation_id, attempt, earlier = self._database.read(looked_up)
         if earlier is not None:
             return earlier
@@ -176,10 +182,9 @@ class _Server:
             scope = Scope(connection, organisation_id)
             if attempt is None:
                 return handled(scope, asked)
-            inside = scope._replace(request_key=attempt.key)
-            return idempotency.once(scope, attempt, lambda: handled(inside, asked))
+            return idempotency.once(scope, attempt, lambda: handled(scope, asked))
 
-        return self._database.write(written)
+        return self._database.submit(written)
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
@@ -209,6 +214,7 @@ _STATUSES: dict[type[refusals.Refusal], int] = {
     refusals.NotFound: 404,
     refusals.Conflict: 409,
     TooLarge: 413,
+    refusals.OutcomeUnknown: 500,
     refusals.Unavailable: 503,
 }
 

@@ -90,6 +90,7 @@ def create_key(database: Database, name: str) -> str:
     key = generate_key()
 
     def work(connection: Connection) -> None:
+        organisation_id = organisations.find_or_create(connection, lock=True)
         taken = select(api_keys.c.id).where(
             api_keys.c.name == name, api_keys.c.revoked_at.is_(None)
         )
@@ -98,7 +99,7 @@ def create_key(database: Database, name: str) -> str:
         connection.execute(
             insert(api_keys).values(
                 id=new_id("key_"),
-                organisation_id=organisations.find_or_create(connection),
+                organisation_id=organisation_id,
                 name=name,
                 hint=key[:_HINT],
                 sha256=_hash(key),

@@ -1,4 +1,4 @@
-"""The server inside this process, over a SQLite file and without a port, for `Evrun.local`.
+"""The server inside this process and without a port, for `Evrun.local`: over a SQLite file.
 
 Nothing starts before the first request. A forked child gets a server of its own over the same file.
 """
@@ -30,26 +30,35 @@ if TYPE_CHECKING:
 
 
 class EmbeddedServer:
-    """The server over the SQLite file `path`, which is made if it is not there.
+    """The server over a SQLite file, which is made if it is not there, or over another database.
 
-    Several processes may use the same file at a time.
+    Several processes may use the same file at a time. It closes the database in the end.
     """
 
     base_url = f"http://evrun.local{PREFIX}"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, where: str | os.PathLike[str] | Database) -> None:
+        self._path: Path | None = None
+        if isinstance(where, Database):
+            database = where
+        else:
+            self._path = Path(where).absolute()
+            database = _file(self._path)
+        self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
-        database = Database(
-            URL.create("sqlite", database=str(self.path)).render_as_string(hide_password=False)
-        )
         self._cell = _Cell(partial(create_app, database, local_key=self.key))
         # Also when the object is forgotten, and at the interpreter's exit.
         self._finalizer = weakref.finalize(self, self._cell.close)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r})"
+        return f"{type(self).__name__}({self._name!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file that it was made for."""
+        assert self._path is not None  # noqa: S101 - asked only where there is one
+        return self._path
 
     def transport(self) -> httpx.BaseTransport:
         """Return a transport for an `httpx.Client`. It has nothing to close."""
@@ -76,6 +85,11 @@ class EmbeddedServer:
     def close(self) -> None:
         """Let requests under way finish, then close the file. Closing twice is fine."""
         self._finalizer()
+
+
+def _file(path: Path) -> Database:
+    url = URL.create("sqlite", database=str(path))
+    return Database(url.render_as_string(hide_password=False))
 
 
 class _Cell:

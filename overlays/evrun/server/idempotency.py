@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
-from sqlalchemy import and_, delete, insert, select, tuple_
+from sqlalchemy import and_, delete, insert, select, tuple_, update
 
 from evrun.server.refusals import Rule
 from evrun.server.schema import idempotency_keys
@@ -112,8 +112,6 @@ class Memory:
 
     def recall(self, attempt: Attempt) -> Answer | None:
         """Return the answer that was given under the key. Raises `Rule` if it was to another."""
-        if attempt.key == self._scope.request_key:
-            raise _reused(attempt)  # it stands for the whole request, and this is a part of it
         fingerprint, answer = self._known.get(attempt.key, (attempt.fingerprint, None))
         if fingerprint != attempt.fingerprint:
             raise _reused(attempt)
@@ -125,7 +123,10 @@ class Memory:
         self._known[attempt.key] = attempt.fingerprint, evolve(answer, replayed=True)
 
     def keep(self) -> None:
-        """Write what was noted, and forget expired keys: those that come again, and others."""
+        """Write what was noted, and forget expired keys: those that come again, and others.
+
+        In the order of the keys: writers that race for several must not wait for each other.
+        """
         if not self._new:
             return
         scope, at = self._scope, now()
@@ -144,7 +145,7 @@ class Memory:
                     "answer": answer.content,
                     "created_at": at,
                 }
-                for key, (fingerprint, answer) in self._new.items()
+                for key, (fingerprint, answer) in sorted(self._new.items())
             ],
         )
 
@@ -165,26 +166,42 @@ def recall(scope: Scope, attempt: Attempt) -> Answer | None:
 def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     """Return `work`'s answer and keep it, or the one that was given under the key before.
 
-    Within the write transaction: whoever asks meanwhile waits, and then finds the answer.
+    Within the write transaction. Whoever comes second waits at the key, before any work: where
+    writers race, it then fails at the unique index, and finds the answer when it is done again.
     """
-    memory = Memory(scope, [attempt])
-    earlier = memory.recall(attempt)
+    earlier = recall(scope, attempt)
     if earlier is not None:
         return earlier
+    expired = idempotency_keys.c.created_at <= now() - LIFETIME
+    same = _under(scope, [attempt.key])
+    scope.connection.execute(delete(idempotency_keys).where(same, expired))
+    scope.connection.execute(
+        insert(idempotency_keys).values(
+            organisation_id=scope.organisation_id,
+            key=attempt.key,
+            fingerprint=attempt.fingerprint,
+            status=0,
+            answer=b"",
+            created_at=now(),
+        )
+    )
     answer = work()
-    memory.note(attempt, answer)
-    memory.keep()
+    scope.connection.execute(
+        update(idempotency_keys).where(same).values(status=answer.status, answer=answer.content)
+    )
+    _prune(scope, _PRUNED)
     return answer
 
 
 def _prune(scope: Scope, number: int) -> None:
-    """Forget as many expired keys, the oldest first."""
+    """Forget some expired keys, whosever they are, and `number` at most."""
     keys = idempotency_keys.c
     expired = (
         select(keys.organisation_id, keys.key)
         .where(keys.created_at <= now() - LIFETIME)
         .order_by(keys.created_at)
         .limit(number)
+        .with_for_update(skip_locked=True)  # another writer is at those already
     )
     scope.connection.execute(
         delete(idempotency_keys).where(tuple_(keys.organisation_id, keys.key).in_(expired))

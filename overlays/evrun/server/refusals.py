@@ -4,7 +4,8 @@ Refusal
 ├── NotFound       404: no such object, or another organisation's
 ├── Conflict       409: contradicts what is stored
 ├── Rule           422: reads well and breaks a rule, with the place
-└── Unavailable    503: the database cannot serve now; the same request may succeed later
+├── Unavailable    503: the database cannot serve now; the same request may succeed later
+└── OutcomeUnknown 500: the database broke off while it committed
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class Unavailable(Refusal):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class OutcomeUnknown(Refusal):
+    """The change may be stored or not."""
 
 
 class DatabaseUnusable(Exception):  # noqa: N818 - as above

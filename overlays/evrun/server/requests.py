@@ -94,6 +94,11 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
         undeclared = query.keys() - model.model_fields.keys()
         values.update({name: query.getlist(name) for name in undeclared})
     values.update(path)
+    for name, value in values.items():
+        if any("\0" in each for each in value):  # a text's characters or a list's texts
+            place = ["path" if name in path else "query", name]
+            message = "It must not hold the character U+0000."
+            raise Invalid([{"loc": place, "msg": message, "type": "nul_character"}])
     try:
         parsed = model.model_validate(values)
     except ValidationError as error:

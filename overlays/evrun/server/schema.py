@@ -1,4 +1,4 @@
-"""The tables, in SQLAlchemy Core. Nothing here is particular to SQLite.
+"""The tables, in SQLAlchemy Core: the same in SQLite and PostgreSQL.
 
 Ids sort by age (see `identifiers`), so that they serve as keys and as the stable order of pages.
 What is queried is a column; what is only given back stands in JSON.
@@ -27,6 +27,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+
+from evrun.server.refusals import Rule
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -67,6 +69,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Words(TypeDecorator[str]):
+    """A text in a column of its own: compared bytewise, and without U+0000.
+
+    PostgreSQL cannot keep that character in a text, so it is refused for every database. JSON can.
+    """
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Refuse what cannot be stored."""
+        del dialect
+        if value is not None and "\0" in value:
+            raise Rule(
+                ("body",),
+                "Names, references and labels must not hold the character U+0000.",
+                type="nul_character",
+            )
+        return value
+
+
 def _id() -> Column[str]:
     return Column("id", Identifier, primary_key=True)
 
@@ -96,7 +119,7 @@ organisations = Table(
     "organisations",
     METADATA,
     _id(),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Words, nullable=False, unique=True),
     _created(),
 )
 
@@ -105,7 +128,7 @@ api_keys = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("hint", String(16), nullable=False),  # the first characters, to tell keys apart
     Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
     _created(),
@@ -130,8 +153,8 @@ projects = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Text, nullable=False),
-    Column("searchable", Text, nullable=False, server_default=""),  # the name, folded
+    Column("name", Words, nullable=False),
+    Column("searchable", Words, nullable=False, server_default=""),  # the name, folded
     Column("directory_id", Identifier),
     Column("active_config_id", Identifier, ForeignKey("model_configs.id")),
     _created(),
@@ -145,7 +168,7 @@ model_configs = Table(
     _id(),
     _to("organisations"),
     Column("sha256", String(64), nullable=False),  # of the body: the same config has one id
-    Column("model", Text, nullable=False),
+    Column("model", Words, nullable=False),
     Column("body", Json, nullable=False),  # a ModelConfigResponse without its id
     _created(),
     UniqueConstraint("organisation_id", "sha256"),
@@ -167,8 +190,8 @@ datasets = Table(
     _id(),
     _to("organisations"),
     _to("projects"),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("description", Words, nullable=False),
     _created(),
     _updated(),
     Index(None, "organisation_id"),
@@ -202,8 +225,8 @@ evaluators = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("description", Words, nullable=False),
     Column("type", String(32), nullable=False),
     Column("version_id", Identifier, nullable=False),  # the current one
     _created(),
@@ -230,7 +253,7 @@ evaluation_runs = Table(
     _to("projects"),
     _to("datasets"),
     _to("dataset_versions"),  # the rows that belong to the run
-    Column("name", Text),
+    Column("name", Words),
     Column("status", String(16), nullable=False),
     _created(),
     _updated(),
@@ -262,7 +285,7 @@ sessions = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("reference_id", Text),
+    Column("reference_id", Words),
     _created(),
     _updated(),
     UniqueConstraint("organisation_id", "reference_id"),
@@ -281,11 +304,11 @@ logs = Table(
     Column("newest", Boolean, nullable=False),  # of its run, evaluatee and datapoint: it counts
     _to("sessions", optional=True),
     _to("logs", name="parent_id", optional=True),
-    Column("reference_id", Text),
-    Column("source", Text),
+    Column("reference_id", Words),
+    Column("source", Words),
     Column("body", Json, nullable=False),  # everything else that was sent
-    Column("searchable", Text, nullable=False, server_default=""),  # inputs and output, folded
-    Column("searchable_metadata", Text, nullable=False, server_default=""),
+    Column("searchable", Words, nullable=False, server_default=""),  # inputs and output, folded
+    Column("searchable_metadata", Words, nullable=False, server_default=""),
     _created(),  # the caller's, if one was sent
     _updated(),
     Index(
@@ -307,8 +330,8 @@ log_feedback = Table(
     "log_feedback",
     METADATA,
     _to("logs"),
-    Column("type", Text, nullable=False),
-    Column("label", Text, nullable=False),
+    Column("type", Words, nullable=False),
+    Column("label", Words, nullable=False),
     Index(None, "log_id"),
 )
 
@@ -322,7 +345,7 @@ results = Table(
     Column("run_id", Identifier, ForeignKey("evaluation_runs.id"), nullable=False),
     Column("value", Json),  # as it came: true is not 1
     Column("score", Double),  # the value as a number, for aggregates
-    Column("error", Text),
+    Column("error", Words),
     _created(),
     _updated(),
     UniqueConstraint("log_id", "evaluator_id"),

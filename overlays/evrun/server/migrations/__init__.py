@@ -31,7 +31,7 @@ def current(connection: Connection) -> str | None:
         if tables:
             raise DatabaseUnusable(
                 f"The database holds tables of something else ({', '.join(sorted(tables)[:3])}…). "
-                "Name a new file."
+                "Name an empty or a new one."
             )
         return None
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -55,14 +55,19 @@ def upgrade(connection: Connection, name: str) -> None:
     """
     if is_current(current(connection), name):
         return
+    from evrun.server.store import organisations  # noqa: PLC0415 - it needs the schema
+
+    migrate(connection, REVISIONS[-1])
+    organisations.find_or_create(connection)
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Run the migrations up to `revision`."""
     from alembic import command  # noqa: PLC0415 - slow to import and rarely needed
     from alembic.config import Config  # noqa: PLC0415
-
-    from evrun.server.store import organisations  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    organisations.find_or_create(connection)
+    command.upgrade(config, revision)

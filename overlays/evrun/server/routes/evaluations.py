@@ -106,18 +106,18 @@ def _fields(log: LogRequest) -> Json:
 )
 def log_many(scope: Scope, given: EvaluationsLogManyParameters, body: batches.Envelope) -> Json:
     """Log many outputs, each by itself."""
-    run_id = runs.run_row(scope, given.evaluation_id)["id"]
+    items = batches.read(given.evaluation_id, body)
+    wanted = [each.log.datapoint_id for each in items if isinstance(each, batches.Item)]
+    recorder = logs.Recorder(scope, given.evaluation_id, wanted)
 
     def record(item: EvaluationLogItem) -> Json:
-        return logs.record(
-            scope,
-            run_id,
+        return recorder.record(
             datapoint_id=item.datapoint_id,
             evaluatee_id=item.evaluatee_id,
             log=_fields(item.log),
         )
 
-    return {"results": batches.log_each(scope, run_id, body.logs, record)}
+    return {"results": batches.log_each(scope, items, record)}
 
 
 @routes.write(

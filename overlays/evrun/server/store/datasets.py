@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import NotFound, Rule
 from evrun.server.schema import datapoints, dataset_versions, datasets, logs, projects
-from evrun.server.store.scope import Json, Scope, now, parts
+from evrun.server.store.scope import Json, Lock, Scope, now, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +43,9 @@ def get(scope: Scope, dataset_id: str) -> Json:
     return present(scope, [owned(scope, dataset_id)])[0]
 
 
-def owned(scope: Scope, dataset_id: str) -> RowMapping:
+def owned(scope: Scope, dataset_id: str, *, lock: Lock | None = None) -> RowMapping:
     """Return the row of a dataset. Raises `NotFound`."""
-    return scope.owned(datasets, dataset_id, "dataset")
+    return scope.owned(datasets, dataset_id, "dataset", lock=lock)
 
 
 def list_all(scope: Scope) -> list[Json]:
@@ -74,7 +74,7 @@ def get_datapoint(scope: Scope, datapoint_id: str) -> Json:
 
 def add_datapoints(scope: Scope, dataset_id: str, bodies: Sequence[Json]) -> list[Json]:
     """Append datapoints, which makes a new version of the dataset."""
-    owned(scope, dataset_id)
+    owned(scope, dataset_id, lock="change")
     if not bodies:
         return []
     size = latest_version(scope, dataset_id)["datapoint_count"]

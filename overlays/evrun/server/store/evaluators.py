@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import Conflict, Rule
 from evrun.server.schema import evaluator_versions, evaluators, run_evaluators
-from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.scope import Json, Lock, Scope, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +53,9 @@ def get(scope: Scope, evaluator_id: str) -> Json:
     return present(scope, [owned(scope, evaluator_id)])[0]
 
 
-def owned(scope: Scope, evaluator_id: str) -> RowMapping:
+def owned(scope: Scope, evaluator_id: str, *, lock: Lock | None = None) -> RowMapping:
     """Return the row of an evaluator. Raises `NotFound`."""
-    return scope.owned(evaluators, evaluator_id, "evaluator")
+    return scope.owned(evaluators, evaluator_id, "evaluator", lock=lock)
 
 
 def list_all(scope: Scope) -> list[Json]:
@@ -69,7 +69,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
 
     Runs keep the version that they were given.
     """
-    row = owned(scope, evaluator_id)
+    row = owned(scope, evaluator_id, lock="change")
     _refuse_programs(body)
     if "name" in body and not body["name"].strip():
         raise Rule(("body", "name"), "An evaluator's name must not be blank.")
@@ -90,7 +90,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
 
 def remove(scope: Scope, evaluator_id: str) -> None:
     """Delete an evaluator that no run uses. Raises `Conflict`: verdicts are not thrown away."""
-    owned(scope, evaluator_id)
+    owned(scope, evaluator_id, lock="change")
     used = scope.row(
         select(run_evaluators.c.run_id)
         .where(run_evaluators.c.evaluator_id == evaluator_id)

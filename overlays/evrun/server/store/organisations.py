@@ -22,9 +22,14 @@ def find_default(connection: Connection) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def find_or_create(connection: Connection, name: str = DEFAULT) -> str:
-    """Return the id of the organisation of that name."""
+def find_or_create(connection: Connection, name: str = DEFAULT, *, lock: bool = False) -> str:
+    """Return the id of the organisation of that name.
+
+    `lock` keeps others who lock it waiting until the transaction ends.
+    """
     query = select(organisations.c.id).where(organisations.c.name == name)
+    if lock:
+        query = query.with_for_update(key_share=True)  # what stands on it need not wait
     found: str | None = connection.execute(query).scalar_one_or_none()
     if found is not None:
         return found

@@ -36,7 +36,7 @@ def record(
             "Send exactly one of result (a boolean or number) and error (a text).",
             type="contradiction" if value is not None else "missing",
         )
-    run = run_row(scope, run_id)
+    run = run_row(scope, run_id, lock="stand")
     require_running(run)
     evaluatee = evaluatee_of(scope, run_id, evaluatee_id) if evaluatee_id else None
     _require_log(scope, run_id, log_id, evaluatee)

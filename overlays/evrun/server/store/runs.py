@@ -18,7 +18,7 @@ from evrun.server.schema import (
 )
 from evrun.server.store import configs, datasets
 from evrun.server.store.registration import use
-from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.scope import Json, Lock, Scope, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +75,7 @@ def create(scope: Scope, project_id: str, body: Json) -> str:
 
 def set_status(scope: Scope, run_id: str, status: str) -> None:
     """Move a run to `status`. The status that it has already is fine, so that a retry is."""
-    run = run_row(scope, run_id)
+    run = run_row(scope, run_id, lock="change")
     if status == run["status"]:
         return
     possible = TRANSITIONS[run["status"]]
@@ -97,7 +97,7 @@ def add_evaluators(
     scope: Scope, run_id: str, *, evaluator_ids: list[str], version_ids: list[str]
 ) -> None:
     """Add evaluators by id (their current version) or by version. One already there stays."""
-    run = run_row(scope, run_id)
+    run = run_row(scope, run_id, lock="change")
     if not evaluator_ids and not version_ids:
         raise Rule(
             ("body", "evaluator_ids"),
@@ -132,9 +132,9 @@ def add_evaluators(
         )
 
 
-def run_row(scope: Scope, run_id: str) -> RowMapping:
+def run_row(scope: Scope, run_id: str, *, lock: Lock | None = None) -> RowMapping:
     """Return the row of a run. Raises `NotFound`."""
-    return scope.owned(evaluation_runs, run_id, "evaluation run")
+    return scope.owned(evaluation_runs, run_id, "evaluation run", lock=lock)
 
 
 def require_running(run: RowMapping) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable, RowMapping, Select, Table
 
 Json = dict[str, Any]
+Lock = Literal["change", "stand"]
 T = TypeVar("T")
 
 PART = 1000
@@ -26,8 +27,6 @@ class Scope(NamedTuple):
 
     connection: Connection
     organisation_id: str
-    request_key: str | None = None
-    """The idempotency key of the whole request, which no part of it may have too."""
 
     def rows(self, query: Executable) -> Sequence[RowMapping]:
         """Return all rows."""
@@ -42,14 +41,28 @@ class Scope(NamedTuple):
         counted = select(func.count()).select_from(query.order_by(None).subquery())
         return self.connection.execute(counted).scalar_one()
 
-    def owned(self, table: Table, id: str, noun: str) -> RowMapping:  # noqa: A002
+    def owned(
+        self,
+        table: Table,
+        id: str,  # noqa: A002
+        noun: str,
+        *,
+        lock: Lock | None = None,
+    ) -> RowMapping:
         """Return the organisation's row with this id.
 
-        Raises `NotFound`, also for what belongs to another organisation.
+        `lock` holds others off until the transaction ends: "change" those who would change the row
+        or stand on it, "stand" those who would change it. (SQLite has one writer and locks
+        nothing.) Raises `NotFound`, also for what belongs to another organisation.
         """
         query = select(table).where(
             table.c.id == id, table.c.organisation_id == self.organisation_id
         )
+        if lock == "change":
+            query = query.with_for_update()
+        elif lock == "stand":
+            # As weak as what a foreign key takes anyway: only "change" waits for it.
+            query = query.with_for_update(read=True, key_share=True)
         row = self.row(query)
         if row is None:
             raise NotFound(f"There is no {noun} {id}.")

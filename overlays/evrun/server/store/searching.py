@@ -53,4 +53,5 @@ def _texts(value: Any, *, names: bool = False) -> Iterator[str]:
 
 def _lines(texts: Any) -> str:
     # On lines of their own, so that no search finds what only stands side by side.
-    return fold("\n".join(texts))
+    # U+0000 cannot stand in a column of PostgreSQL, nor in what is searched for.
+    return fold("\n".join(texts).replace("\0", " "))

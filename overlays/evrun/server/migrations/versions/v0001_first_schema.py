@@ -12,6 +12,7 @@ depends_on = None
 
 IDENTIFIER = sa.String(length=128).with_variant(sa.String(length=128, collation="C"), "postgresql")
 INSTANT = sa.DateTime(timezone=True)
+WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -19,7 +20,7 @@ def upgrade() -> None:
     op.create_table(
         "organisations",
         sa.Column("id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organisations")),
         sa.UniqueConstraint("name", name=op.f("uq_organisations_name")),
@@ -28,7 +29,7 @@ def upgrade() -> None:
         "api_keys",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
         sa.Column("hint", sa.String(length=16), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
@@ -45,8 +46,8 @@ def upgrade() -> None:
         "evaluators",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
+        sa.Column("description", WORDS, nullable=False),
         sa.Column("type", sa.String(length=32), nullable=False),
         sa.Column("version_id", IDENTIFIER, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
@@ -66,7 +67,7 @@ def upgrade() -> None:
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("model", WORDS, nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -83,7 +84,7 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
-        sa.Column("reference_id", sa.Text(), nullable=True),
+        sa.Column("reference_id", WORDS, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -120,7 +121,7 @@ def upgrade() -> None:
         "projects",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
         sa.Column("directory_id", IDENTIFIER, nullable=True),
         sa.Column("active_config_id", IDENTIFIER, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
@@ -145,8 +146,8 @@ def upgrade() -> None:
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
         sa.Column("project_id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
+        sa.Column("description", WORDS, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -223,7 +224,7 @@ def upgrade() -> None:
         sa.Column("project_id", IDENTIFIER, nullable=False),
         sa.Column("dataset_id", IDENTIFIER, nullable=False),
         sa.Column("dataset_version_id", IDENTIFIER, nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("name", WORDS, nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
@@ -304,8 +305,8 @@ def upgrade() -> None:
         sa.Column("newest", sa.Boolean(), nullable=False),
         sa.Column("session_id", IDENTIFIER, nullable=True),
         sa.Column("parent_id", IDENTIFIER, nullable=True),
-        sa.Column("reference_id", sa.Text(), nullable=True),
-        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("reference_id", WORDS, nullable=True),
+        sa.Column("source", WORDS, nullable=True),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
@@ -365,7 +366,7 @@ def upgrade() -> None:
         sa.Column("run_id", IDENTIFIER, nullable=False),
         sa.Column("value", sa.JSON(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error", WORDS, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(

@@ -19,6 +19,7 @@ branch_labels = None
 depends_on = None
 
 IDENTIFIER = sa.String(length=128).with_variant(sa.String(length=128, collation="C"), "postgresql")
+WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 BATCH = 1000  # logs
@@ -29,8 +30,8 @@ def upgrade() -> None:
     feedback = op.create_table(
         "log_feedback",
         sa.Column("log_id", IDENTIFIER, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("type", WORDS, nullable=False),
+        sa.Column("label", WORDS, nullable=False),
         sa.ForeignKeyConstraint(["log_id"], ["logs.id"], name=op.f("fk_log_feedback_log_id_logs")),
     )
     op.create_index(op.f("ix_log_feedback_log_id"), "log_feedback", ["log_id"])
@@ -39,7 +40,7 @@ def upgrade() -> None:
         ("logs", "searchable"),
         ("logs", "searchable_metadata"),
     ):
-        op.add_column(table, sa.Column(column, sa.Text(), nullable=False, server_default=""))
+        op.add_column(table, sa.Column(column, WORDS, nullable=False, server_default=""))
     connection = op.get_bind()
     _fill_projects(connection)
     _fill_logs(connection, feedback)

@@ -1,0 +1,66 @@
+"""What a database must offer. `Database` is built on it; nothing else uses it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+
+class Backend(ABC):
+    """One kind of database at one place."""
+
+    many_writers: bool
+    """Whether writers run side by side, so that several processes are worth while."""
+    commits_or_not: bool
+    """Whether a commit that failed has certainly changed nothing."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call it: a path, or a URL without its password."""
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether `open` succeeded and `close` has not been called since."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect, making or upgrading the schema if needed. Only while closed."""
+
+    @abstractmethod
+    def close(self, *, discard: bool = False) -> None:
+        """Close what is idle. `discard` forgets connections that another process still uses."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Close idle connections; new ones open as they are needed."""
+
+    @abstractmethod
+    def revision(self) -> str | None:
+        """Return the schema that is there, changing nothing. None if there is none."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that sees one consistent state."""
+
+    @abstractmethod
+    def writing(self, *, patient: bool) -> AbstractContextManager[Connection]:
+        """Open a transaction that commits durably at the end, or undoes all at an exception.
+
+        Unless `patient`, it gives up soon on an object that another writer has locked, as if it
+        had lost a race.
+        """
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> Exception | None:
+        """Return our exception for one of the driver's, None for a defect of ours."""
+
+    @abstractmethod
+    def lost_a_race(self, error: BaseException) -> bool:
+        """Return whether another writer came first, so that the same work may succeed if redone."""

@@ -1,0 +1,190 @@
+"""A PostgreSQL database, shared by any number of processes and hosts.
+
+Reads see one state (`REPEATABLE READ`). Writes run side by side (`READ COMMITTED`): unique indexes
+and row locks keep them apart, and whoever loses a race does its work again, seeing what won.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from evrun.server import migrations
+from evrun.server.backends.backend import Backend
+from evrun.server.refusals import DatabaseUnusable, Rule, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import URL, Connection, Engine
+
+CONNECTIONS = 16
+"""How many connections a process uses at most."""
+
+_MIGRATING = 0x6576_7275_6E  # "evrun": the advisory lock under which a schema is changed
+_IDLE_LIMIT = "60s"  # after which a host that vanished in a transaction holds its locks no more
+_DRIVER = "psycopg"
+
+# By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), or its class.
+_SENTENCES = {
+    "25006": "The database is read-only: is it a standby?",
+    "40": "Too many writers at the same object. Try again.",
+    "53100": "The disk under the database is full.",
+    "53200": "The database is out of memory.",
+    "53300": "The database takes no more connections.",
+    "55P03": "The object is locked by another writer. Try again.",
+    "57014": "The database took too long.",
+    "57P": "PostgreSQL is starting or stopping.",
+    "58": "The disk under the database failed to read or write.",
+}
+_IMPATIENT = "SET LOCAL lock_timeout = '20ms'"
+_LOCKED = "55P03"
+_RACES = {
+    _LOCKED,
+    "23503",  # a foreign key: what was referred to has just gone
+    "23505",  # a unique index: the same has just been written
+    "40001",  # serialization
+    "40P01",  # deadlock
+}
+
+
+class Postgresql(Backend):
+    """The database at a URL such as `postgresql+psycopg://user:password@host/database`."""
+
+    many_writers = True
+    commits_or_not = False
+
+    def __init__(self, url: URL, *, busy_timeout: float) -> None:
+        if url.drivername not in {"postgresql", f"postgresql+{_DRIVER}"}:
+            raise DatabaseUnusable(
+                f"{url.render_as_string()}: of PostgreSQL's drivers the server uses psycopg. "
+                "Write postgresql+psycopg://…"
+            )
+        self._url = url.set(drivername=f"postgresql+{_DRIVER}")
+        self.busy_timeout = busy_timeout
+        self._engine: Engine | None = None
+        self._reader: Engine | None = None
+
+    @property
+    def name(self) -> str:
+        """The URL, without the password."""
+        return self._url.render_as_string()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a pool."""
+        return self._engine is not None
+
+    def open(self) -> None:
+        """Connect, making or upgrading the schema if needed."""
+        engine = self._connect(CONNECTIONS)
+        try:
+            with engine.begin() as connection:
+                # A plain look first: opening a current database imports no Alembic.
+                current = migrations.is_current(migrations.current(connection), self.name)
+                if not current:
+                    connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
+                    migrations.upgrade(connection, self.name)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._reader = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._engine = engine
+
+    def close(self, *, discard: bool = False) -> None:
+        """Close the pool."""
+        if self._engine is not None:
+            self._engine.dispose(close=not discard)
+        self._engine = self._reader = None
+
+    def rest(self) -> None:
+        """Close idle connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def revision(self) -> str | None:
+        """Return the database's schema."""
+        engine = self._connect(1)
+        try:
+            with engine.connect() as connection:
+                return migrations.current(connection)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read what was committed before."""
+        assert self._reader is not None  # noqa: S101 - `open` set it
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, patient: bool) -> Iterator[Connection]:
+        """Write beside others."""
+        assert self._engine is not None  # noqa: S101 - `open` set it
+        with self._engine.begin() as connection:
+            if not patient:
+                connection.exec_driver_sql(_IMPATIENT)
+            yield connection
+
+    def explain(self, error: BaseException) -> Exception | None:
+        """Return a sentence for PostgreSQL's own reasons."""
+        if isinstance(error, PoolTimeout):
+            return Unavailable("All connections to the database are busy. Try again.")
+        if type(error).__module__.partition(".")[0] != _DRIVER:
+            return None
+        state = getattr(error, "sqlstate", None) or ""
+        # Failures to connect, and lost connections, may come without a state.
+        failed = type(error).__name__ in {"OperationalError", "InterfaceError"}
+        if state.startswith("08") or (failed and not state):
+            return Unavailable(f"PostgreSQL cannot be reached: {_line(error)}")
+        if state == "54000":  # an index takes a few kilobytes
+            return Rule(("body",), "A name or a reference is too long.", type="string_too_long")
+        known = (text for prefix, text in _SENTENCES.items() if state.startswith(prefix))
+        if (sentence := next(known, None)) is not None:
+            return Unavailable(sentence)
+        return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
+
+    def lost_a_race(self, error: BaseException) -> bool:
+        """Return whether another transaction came first, or holds a lock."""
+        return getattr(error, "sqlstate", None) in _RACES
+
+    def _connect(self, connections: int) -> Engine:
+        try:
+            engine = create_engine(
+                self._url,
+                pool_size=connections,
+                max_overflow=0,
+                pool_timeout=self.busy_timeout,
+                pool_pre_ping=True,  # PostgreSQL may have been restarted since
+            )
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise DatabaseUnusable(
+                "PostgreSQL needs a driver. Install it with: pip install 'evrun[postgres]'"
+            ) from error
+        milliseconds = int(self.busy_timeout * 1000)
+
+        def connect(connection: Any, _: object) -> None:
+            connection.autocommit = True
+            connection.execute("SET TIME ZONE 'UTC'")
+            connection.execute(f"SET lock_timeout = {milliseconds}")
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_LIMIT}'")
+            # What is acknowledged is on the disk. A stronger setting than `on` stays.
+            connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
+            connection.autocommit = False
+
+        event.listen(engine, "connect", connect)
+        return engine
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

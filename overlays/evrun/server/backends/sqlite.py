@@ -1,0 +1,213 @@
+"""A SQLite file. Writes run one at a time (`BEGIN IMMEDIATE`), and reads run beside them (WAL)."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, event
+
+from evrun.server import migrations
+from evrun.server.backends.backend import Backend
+from evrun.server.refusals import DatabaseUnusable, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+_TURN = 0.02  # seconds after which a process that never pauses lets others write
+_PAUSE = 0.0005  # seconds; measured to be enough: without it, others starve wholly
+
+_SENTENCES = {
+    sqlite3.SQLITE_BUSY: "The database is locked by another process. Try again.",
+    sqlite3.SQLITE_LOCKED: "The database is locked. Try again.",
+    sqlite3.SQLITE_READONLY: "The database is read-only: check the file's permissions.",
+    sqlite3.SQLITE_IOERR: "The disk under the database failed to read or write.",
+    sqlite3.SQLITE_FULL: "The disk under the database is full.",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened: does its folder exist?",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "The file is no SQLite database.",
+}
+_PERMANENT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
+
+
+class Sqlite(Backend):
+    """The file at a URL such as `sqlite:///evals.db`."""
+
+    many_writers = False
+    commits_or_not = True
+
+    def __init__(self, url: URL, *, busy_timeout: float) -> None:
+        if not url.database or url.database == ":memory:":
+            raise DatabaseUnusable("A database needs a file: sqlite:///evals.db.")
+        self.path = Path(url.database).absolute()
+        self.busy_timeout = busy_timeout
+        self._reader: Engine | None = None
+        self._writer: Engine | None = None
+        self._last_pause = 0.0
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a writer."""
+        return self._writer is not None
+
+    def open(self) -> None:
+        """Open the file, making or upgrading it if needed."""
+        if not self.path.parent.is_dir():
+            raise DatabaseUnusable(f"{self.path}: the folder {self.path.parent} does not exist.")
+        writer = self._engine("BEGIN IMMEDIATE", connections=1)
+        try:
+            self._prepare(writer)
+        except BaseException:
+            writer.dispose()
+            raise
+        self._reader = self._engine("BEGIN", connections=32)
+        self._writer = writer
+
+    def close(self, *, discard: bool = False) -> None:
+        """Close the file."""
+        for engine in (self._reader, self._writer):
+            if engine is not None:
+                engine.dispose(close=not discard)
+        self._reader = self._writer = None
+
+    def rest(self) -> None:
+        """Close idle connections."""
+        for engine in (self._reader, self._writer):
+            if engine is not None:
+                engine.dispose()
+
+    def revision(self) -> str | None:
+        """Return the file's schema. A file that is not there is not made."""
+        if not self.path.exists():
+            return None
+        engine = self._engine("BEGIN", connections=1)
+        try:
+            with engine.connect() as connection:
+                return migrations.current(connection)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read beside whoever writes."""
+        assert self._reader is not None  # noqa: S101 - `open` set it
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, patient: bool) -> Iterator[Connection]:
+        """Write as the only one, of all processes: there is nothing else to wait for."""
+        del patient
+        assert self._writer is not None  # noqa: S101 - `open` set it
+        self._let_others_write()
+        with self._writer.begin() as connection:
+            yield connection
+
+    def explain(self, error: BaseException) -> Exception | None:
+        """Return a sentence for SQLite's own reasons."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        sentence = _SENTENCES.get(code)
+        if sentence is None:
+            return None
+        if code in _PERMANENT and not self.is_open:
+            return DatabaseUnusable(f"{self.path}: {sentence}")
+        return Unavailable(sentence)
+
+    def lost_a_race(self, error: BaseException) -> bool:
+        """Return False: there is one writer, so nobody races."""
+        del error
+        return False
+
+    def _let_others_write(self) -> None:
+        # A writer that never pauses starves another process wholly.
+        now = time.monotonic()
+        if now - self._last_pause > _TURN:
+            time.sleep(_PAUSE)
+            self._last_pause = time.monotonic()
+
+    def _engine(self, begin: str, *, connections: int) -> Engine:
+        engine = create_engine(
+            f"sqlite:///{self.path}", pool_size=connections, max_overflow=-1, pool_timeout=60
+        )
+        timeout = self.busy_timeout
+
+        def connect(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+            # sqlite3 would begin transactions at times of its own; see "begin" below.
+            connection.isolation_level = None
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+
+        def start(connection: Connection) -> None:
+            raw = connection.connection.dbapi_connection
+            assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - the dialect is pysqlite
+            _begin(raw, begin, timeout)
+
+        event.listen(engine, "connect", connect)
+        event.listen(engine, "begin", start)
+        return engine
+
+    def _prepare(self, writer: Engine) -> None:
+        raw = writer.raw_connection()
+        try:
+            assert isinstance(raw.dbapi_connection, sqlite3.Connection)  # noqa: S101
+            _write_ahead(raw.dbapi_connection, self.busy_timeout)
+        finally:
+            raw.close()
+        with writer.connect() as connection:
+            # A plain look first: opening a current database imports no Alembic.
+            revision = migrations.current(connection)
+            connection.rollback()
+        if not migrations.is_current(revision, self.name):
+            with writer.begin() as connection:
+                migrations.upgrade(connection, self.name)
+
+
+def _begin(connection: sqlite3.Connection, statement: str, timeout: float) -> None:
+    """Begin a transaction; poll rather than queue, because SQLite's own waiting grows unfair."""
+    deadline = time.monotonic() + timeout
+    if statement == "BEGIN":
+        connection.execute(statement)
+        return
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311 - no secret
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+
+
+def _write_ahead(connection: sqlite3.Connection, timeout: float) -> None:
+    """Turn on WAL, which stays on. SQLite does not wait by itself if another process does too."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

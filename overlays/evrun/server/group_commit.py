@@ -1,0 +1,203 @@
+"""Group commit: what waits to be written is committed together, and answered after that.
+
+A commit costs a wait for the disk. While one is under way others queue up; the next one takes them
+all. Each piece of work runs in a SAVEPOINT of the common transaction, so that one that is refused
+undoes only itself.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import field, frozen
+from sqlalchemy.exc import StatementError
+
+from evrun.server.refusals import OutcomeUnknown, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from evrun.server.backends import Backend
+
+T = TypeVar("T")
+
+BATCH = 128
+"""Pieces of work in one commit, at most: who comes first waits for all of them."""
+
+_ATTEMPTS = 20  # of work that loses races; each loss means that another write succeeded
+_IDLE = 5.0  # seconds after which the thread ends
+_PATIENT = 8  # threads for what waits for other writers
+
+
+@frozen(eq=False)
+class _Item:
+    work: Callable[[Connection], Any]
+    future: Future[Any] = field(factory=Future)
+
+
+class _Spoilt(Exception):  # noqa: N818 - no fault of any piece of work that is known
+    """The common transaction cannot go on; nothing of it is there."""
+
+
+class GroupCommit:
+    """A queue of work, and one thread that does it. The thread starts and ends by itself."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._waiting: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._patient: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Return the future of `work`'s answer, which is there after its commit is durable."""
+        item = _Item(work)
+        with self._changed:
+            self._waiting.append(item)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="evrun-writer", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return item.future
+
+    def stop(self) -> None:
+        """Do what waits, then end the threads. Whatever is submitted later starts them again."""
+        with self._changed:
+            thread, self._stopping = self._thread, True
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+        if self._patient is not None:
+            self._patient.shutdown()
+        self._patient, self._stopping = None, False
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping, timeout=_IDLE)
+                if not self._waiting:
+                    self._thread = None
+                    return
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            self._commit([item for item in batch if item.future.set_running_or_notify_cancel()])
+
+    def _commit(self, batch: list[_Item]) -> None:
+        """Do a batch in one transaction; what must wait for other writers, on its own."""
+        if len(batch) == 1 and not self._backend.many_writers:
+            self._alone(batch[0])
+            return
+        try:
+            settled, aside = self._together(batch)
+        except _Spoilt:
+            settled, aside = [], batch
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+            for item in batch:
+                item.future.set_exception(explained(self._backend, error))
+            return
+        for item, answer, refusal in settled:
+            if refusal is None:
+                item.future.set_result(answer)
+            else:
+                item.future.set_exception(refusal)
+        for item in aside:
+            if self._backend.many_writers:
+                self._patiently(item)
+            else:
+                self._alone(item)
+
+    def _together(
+        self, batch: list[_Item]
+    ) -> tuple[list[tuple[_Item, Any, Exception | None]], list[_Item]]:
+        """Return how each piece of work ended, and what is to be done on its own.
+
+        A refusal may rest on what others of the batch wrote: it too counts after the commit only.
+        """
+        settled: list[tuple[_Item, Any, Exception | None]] = []
+        aside: list[_Item] = []
+        committing = False
+        try:
+            with self._backend.writing(patient=False) as connection:
+                for item in batch:
+                    try:
+                        with connection.begin_nested():
+                            settled.append((item, item.work(connection), None))
+                    except StatementError as error:
+                        cause = cause_of(error)
+                        if isinstance(cause, Refusal):
+                            settled.append((item, None, cause))
+                        elif self._backend.lost_a_race(cause):
+                            aside.append(item)
+                        else:
+                            raise _Spoilt from error
+                    except Exception as error:  # noqa: BLE001 - as above
+                        settled.append((item, None, error))
+                committing = True
+        except StatementError as error:
+            if committing:
+                raise self._uncertain(error) from error
+            raise
+        return settled, aside
+
+    def _patiently(self, item: _Item) -> None:
+        if self._patient is None:
+            self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
+        self._patient.submit(self._alone, item)
+
+    def _alone(self, item: _Item) -> None:
+        """Do one piece of work in a transaction of its own, again if it loses a race."""
+        try:
+            item.future.set_result(self._answer(item.work))
+        except Exception as error:  # noqa: BLE001 - as above
+            item.future.set_exception(explained(self._backend, error))
+
+    def _answer(self, work: Callable[[Connection], Any]) -> Any:
+        for attempt in range(_ATTEMPTS):
+            committing = False
+            try:
+                with self._backend.writing(patient=True) as connection:
+                    answer = work(connection)
+                    committing = True
+            except StatementError as error:
+                if committing:
+                    raise self._uncertain(error) from error
+                if attempt == _ATTEMPTS - 1 or not self._backend.lost_a_race(cause_of(error)):
+                    raise
+                time.sleep(random.uniform(0, 0.002) * attempt)  # noqa: S311 - no secret
+            else:
+                return answer
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    def _uncertain(self, error: Exception) -> Exception:
+        """Return what a failed commit means."""
+        if self._backend.commits_or_not:
+            return error
+        return OutcomeUnknown(
+            "The connection to the database broke while it committed: the change may be there. "
+            "Send the request again under the same Idempotency-Key, or look."
+        )
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return the driver's error within SQLAlchemy's."""
+    return error.orig if isinstance(error, StatementError) and error.orig else error
+
+
+def explained(backend: Backend, error: Exception) -> Exception:
+    """Return the exception that tells why, which may be `error` itself."""
+    cause = cause_of(error)
+    # A column type may refuse a value; SQLAlchemy wraps what it raises.
+    if isinstance(cause, Refusal):
+        return cause
+    reason = backend.explain(cause)
+    if reason is None:
+        return error
+    reason.__cause__ = error
+    return reason

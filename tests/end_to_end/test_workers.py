@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+from commands import evrun, serving
+from test_durability import all_logs
+from test_serve import prepare
+
+from evrun import Evrun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from databases import Postgres
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    """Return a database on PostgreSQL that has no schema yet."""
+    url = postgres.create(empty=True)
+    yield url
+    postgres.drop(url)
+
+
+def workers() -> list[psutil.Process]:
+    """Return the processes that answer."""
+    below = psutil.Process().children(recursive=True)
+    return [each for each in below if any("spawn_main" in part for part in each.cmdline())]
+
+
+def test_workers_share_one_database(tmp_path: Path, url: str) -> None:
+    """Two processes and many clients: each key is carried out once, and a worker may die."""
+    key = evrun("keys", "create", "tests", "--database", url, cwd=tmp_path).stdout.strip()
+    with (
+        serving(tmp_path, "--workers", "2", "--database", url) as base_url,
+        Evrun(api_key=key, base_url=base_url) as client,
+    ):
+        prepared = prepare(client)
+        client.run(prepared["run_id"]).start()
+
+        def log(number: int) -> tuple[str, Any]:
+            # A connection for each request, so that the requests go to either worker.
+            answer = httpx.post(
+                f"{base_url}/evaluations/{prepared['run_id']}/log",
+                json={
+                    "datapoint_id": prepared["datapoint_ids"][0],
+                    "log": {"output": f"output {number}", "session_reference_id": "one"},
+                },
+                headers={"X-API-KEY": key, "Idempotency-Key": f"key-{number}"},
+                timeout=30,
+            )
+            assert answer.status_code == 201, answer.text
+            return answer.json()["id"], f"output {number}"
+
+        with ThreadPoolExecutor(8) as pool:
+            logged = set(pool.map(log, [*range(30), *range(30)]))
+        assert len(logged) == 30
+        assert all_logs(client, prepared["project_id"]) == dict(logged)
+        (row,) = (r for r in client.run(prepared["run_id"]).datapoints().records if r.log)
+        assert row.log is not None
+        assert row.log.id in dict(logged)
+        first, second = workers()
+        os.kill(first.pid, signal.SIGKILL)
+        assert log(30)[1] == "output 30"
+        assert second.is_running()
+
+
+def test_sqlite_has_one_worker(tmp_path: Path) -> None:
+    """More are refused, with the reason."""
+    refused = evrun("serve", "--port", "0", "--workers", "2", cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "SQLite has one writer at a time" in " ".join(refused.stderr.split())
+
+
+def test_the_schema_is_looked_at_and_upgraded(tmp_path: Path, url: str) -> None:
+    """`evrun db current` changes nothing and `evrun db upgrade` does; no password is shown."""
+    for database, name in ((url, url.replace(":@", ":***@")), ("sqlite:///e.db", "e.db")):
+        for command, said in (
+            ("current", "has no schema yet"),
+            ("current", "has no schema yet"),
+            ("upgrade", "has schema 0003."),
+            ("current", "has schema 0003, the newest."),
+            ("upgrade", "has schema 0003."),
+        ):
+            shown = evrun("db", command, "--database", database, cwd=tmp_path).stdout
+            assert said in shown
+            assert name.partition("?")[0] in shown

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from evrun.server import NotFound
+from evrun.server.database import Database
+from evrun.server.identifiers import new_id
+from evrun.server.schema import organisations
+from evrun.server.store.scope import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from sqlalchemy import Connection
+
+
+def adding(name: str, then: Exception | None = None) -> Callable[[Connection], str]:
+    """Return work that writes a row, and is refused after that if it is told so."""
+
+    def work(connection: Connection) -> str:
+        values = {"id": new_id("org_"), "name": name, "created_at": now()}
+        connection.execute(insert(organisations).values(values))
+        if then is not None:
+            raise then
+        return name
+
+    return work
+
+
+def names(database: Database) -> set[str]:
+    """Return the rows that are there, without the one that is there from the start."""
+    query = select(organisations.c.name)
+    found = database.read(lambda connection: connection.execute(query).scalars().all())
+    return set(found) - {"default"}
+
+
+@pytest.fixture
+def commits(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that grows by each transaction that writes."""
+    seen: list[bool] = []
+    backend = database._backend
+    writing = backend.writing
+
+    @contextmanager
+    def counted(*, patient: bool) -> Iterator[Connection]:
+        seen.append(patient)
+        with writing(patient=patient) as connection:
+            yield connection
+
+    monkeypatch.setattr(backend, "writing", counted)
+    return seen
+
+
+def together(database: Database, *works: Callable[[Connection], Any]) -> list[Future[Any]]:
+    """Submit work while other work is under way, so that it waits together."""
+    started, free = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        started.set()
+        assert free.wait(10)
+
+    held = database.submit(hold)
+    assert started.wait(10)
+    futures = [database.submit(work) for work in works]
+    free.set()
+    held.result(10)
+    return futures
+
+
+def test_what_waits_together_is_committed_together(database: Database, commits: list[bool]) -> None:
+    """Twenty pieces of work that wait while one is under way take one commit."""
+    futures = together(database, *(adding(str(n)) for n in range(20)))
+    assert [future.result(10) for future in futures] == [str(n) for n in range(20)]
+    assert len(commits) == 2
+    assert names(database) == {str(n) for n in range(20)}
+
+
+def test_a_refusal_undoes_only_itself(database: Database) -> None:
+    """Whoever is refused, by us or by a defect, leaves nothing and harms nobody."""
+    kept, refused, kept_too, broken = together(
+        database,
+        adding("a"),
+        adding("b", NotFound("b is not there")),
+        adding("c"),
+        adding("d", ZeroDivisionError("a defect")),
+    )
+    assert (kept.result(10), kept_too.result(10)) == ("a", "c")
+    with pytest.raises(NotFound, match="b is not there"):
+        refused.result(10)
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        broken.result(10)
+    assert names(database) == {"a", "c"}
+
+
+def test_work_sees_what_went_before_it(database: Database) -> None:
+    """In the order in which it was submitted, also within one commit."""
+
+    def look(connection: Connection) -> bool:
+        query = select(organisations.c.id).where(organisations.c.name == "a")
+        return connection.execute(query).first() is not None
+
+    before, _, after = together(database, look, adding("a"), look)
+    assert (before.result(10), after.result(10)) == (False, True)
+
+
+def test_an_answer_comes_after_its_commit(database: Database, url: str) -> None:
+    """When the future is done, another process sees the row."""
+    other = Database(url)
+    seen: list[set[str]] = []
+    futures = together(database, *(adding(str(n)) for n in range(5)))
+    futures[0].add_done_callback(lambda _: seen.append(names(other)))
+    for future in futures:
+        future.result(10)
+    assert seen == [{str(n) for n in range(5)}]
+    other.close()
+
+
+def test_what_spoils_the_transaction_harms_nobody_else(database: Database) -> None:
+    """One whose statement fails in the database itself: the others are done without it."""
+
+    def fail(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT nonsense FROM nowhere")
+
+    first, failed, last = together(database, adding("a"), fail, adding("b"))
+    assert (first.result(10), last.result(10)) == ("a", "b")
+    with pytest.raises(Exception, match="nowhere"):
+        failed.result(10)
+    assert names(database) == {"a", "b"}
+
+
+def test_a_write_that_was_cancelled_in_time_is_not_done(database: Database) -> None:
+    """As for a client that hung up while it waited."""
+    started, free = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        started.set()
+        assert free.wait(10)
+
+    held = database.submit(hold)
+    assert started.wait(10)
+    given_up, kept = database.submit(adding("a")), database.submit(adding("b"))
+    assert given_up.cancel()
+    free.set()
+    held.result(10)
+    assert kept.result(10) == "b"
+    assert names(database) == {"b"}
+
+
+def test_closing_waits_for_what_was_submitted_and_ends_the_thread(database: Database) -> None:
+    """Nothing is lost, no thread stays, and using it again starts one again."""
+    before = threading.active_count()
+    futures = [database.submit(adding(str(n))) for n in range(5)]
+    database.close()
+    assert all(future.done() for future in futures)
+    assert threading.active_count() == before
+    assert database.write(adding("later")) == "later"
+    assert len(names(database)) == 6
+
+
+def test_the_thread_ends_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is forgotten leaves nothing behind."""
+    monkeypatch.setattr("evrun.server.group_commit._IDLE", 0.01)
+    database.write(adding("a"))
+    thread = database._commits._thread
+    if thread is not None:
+        thread.join(10)
+    assert database._commits._thread is None
+    assert database.write(adding("b")) == "b"

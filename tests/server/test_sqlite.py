@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from evrun.server import DatabaseUnusable, Unavailable, create_key
+from evrun.server.app import create_app
+from evrun.server.database import Database
+from evrun.server.hosting import Host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def url(file: Path) -> str:
+    """Return a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def test_somebody_elses_database_is_refused(file: Path) -> None:
+    """A SQLite file with other tables, and a file that is none, stay as they are."""
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE recipes (id)")
+    connection.close()
+    with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
+        Database(f"sqlite:///{file}").open()
+    file.write_bytes(b"no database, just text" * 100)
+    with pytest.raises(DatabaseUnusable, match="no SQLite database"):
+        Database(f"sqlite:///{file}").open()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("evals.db", "no database URL. Write sqlite:///evals.db"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("mysql://u:pw@h/d", r"u:\*\*\*@h/d: the server runs on sqlite:/// and"),
+        ("postgresql+asyncpg://u:pw@h/d", r"u:\*\*\*@h/d: of PostgreSQL's drivers .* psycopg"),
+        ("sqlite:////no/such/folder/a.db", "folder /no/such/folder does not exist"),
+    ],
+)
+def test_a_url_that_cannot_be_opened(url: str, sentence: str) -> None:
+    """The sentence says what to write, and shows no password."""
+    with pytest.raises(DatabaseUnusable, match=sentence):
+        Database(url).open()
+
+
+def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None:
+    """The file is in WAL mode, every commit is synced, and foreign keys hold."""
+
+    def pragmas(connection: object) -> list[object]:
+        return [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # type: ignore[attr-defined]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert database.write(pragmas) == ["wal", 2, 1]
+    assert database.read(pragmas) == ["wal", 2, 1]
+
+
+def test_a_locked_database_is_503(file: Path) -> None:
+    """The answer says so and when to come back; reading goes on; afterwards all is well."""
+    database = Database(f"sqlite:///{file}", busy_timeout=0.1)
+    host = Host(create_app(database, local_key="k"))
+    blocker = sqlite3.connect(file, isolation_level=None)
+    request = httpx.Request(
+        "POST", "http://x/v4/projects", json={"name": "p"}, headers={"X-API-KEY": "k"}
+    )
+    reading = httpx.Request("GET", "http://x/v4/projects", headers={"X-API-KEY": "k"})
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        response = host.submit(request, request.content).result(10)
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "1"
+        assert "locked by another process" in response.json()["detail"]
+        assert host.submit(reading, b"").result(10).status_code == 200
+        blocker.execute("ROLLBACK")
+        assert host.submit(request, request.content).result(10).status_code == 201
+    finally:
+        blocker.close()
+        host.stop()
+
+
+def test_a_full_disk_is_told(database: Database) -> None:
+    """A write that does not fit raises Unavailable, and what was there stays readable."""
+    create_key(database, "first")
+
+    def fill(connection: object) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()  # type: ignore[attr-defined]
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
+
+    database.write(fill)
+    with pytest.raises(Unavailable, match="disk under the database is full"):
+        create_key(database, "x" * 100_000)
+    create_key(database, "second")
