@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "312998c0deeec008aefcd1040d9d3a77849c963dc3094dd74de30989b6d9ac85"
+SHA256 = "c0c12eb60bd5bfaac9bc6701c89b51642a524a55706b4855a2e242c3faf10d85"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

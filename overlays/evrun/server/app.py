@@ -24,8 +24,9 @@ from starlette.routing import Route
 from evrun._version import __version__
 from evrun.server import idempotency, refusals
 from evrun.server.authentication import HEADER, Authenticator, Unauthenticated
+from evrun.server.batches import MOST_LOGS
 from evrun.server.idempotency import Answer
-from evrun.server.requests import Invalid, TooLarge, parse_body, parse_parameters, read_body
+from evrun.server.requests import Invalid, TooLarge, parse_parameters, read_body
 from evrun.server.routes import OPERATIONS
 from evrun.server.store.scope import Scope
 from evrun_models.contract import SHA256
@@ -47,7 +48,7 @@ PREFIX = "/v4"
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request body."""
 THREADS = 32
-CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}"
+CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
 """What clients may rely on, in every answer: a dictionary of RFC 9651."""
 
 _LOGGER = logging.getLogger("evrun.server")
@@ -157,7 +158,7 @@ class _Server:
             parameters = parse_parameters(
                 operation.parameters, request.path_params, request.query_params
             )
-            return parameters, parse_body(operation.body, content) if operation.body else None
+            return parameters, operation.parse(operation.body, content) if operation.body else None
 
         def handled(scope: Scope, asked: tuple[Any, Any]) -> Answer:
             data = operation.handle(scope, *asked)
@@ -170,7 +171,7 @@ class _Server:
 
         def looked_up(connection: Connection) -> tuple[str, Attempt | None, Answer | None]:
             scope = authenticated(connection)
-            attempt = _attempt(request, content)
+            attempt = _attempt(operation, request, content)
             earlier = None if attempt is None else idempotency.recall(scope, attempt)
             return scope.organisation_id, attempt, earlier
 
@@ -196,13 +197,13 @@ class _Server:
         return await loop.run_in_executor(self._threads, function, *arguments)
 
 
-def _attempt(request: Request, content: bytes) -> Attempt | None:
+def _attempt(operation: Operation, request: Request, content: bytes) -> Attempt | None:
     if request.method != "POST":
         return None  # the other methods are harmless to repeat as they are
     values = request.headers.getlist(idempotency.HEADER)
-    path, query = request.scope["path"], request.scope["query_string"]
-    target = f"{path}?{query.decode('latin-1')}"
-    return idempotency.read_attempt(values, request.method, target, content)
+    path = operation.path.format(**request.path_params)
+    query = request.scope["query_string"].decode("latin-1")
+    return idempotency.read_attempt(values, request.method, f"{path}?{query}", content)
 
 
 async def _health(_: Request) -> Response:
@@ -224,11 +225,8 @@ _STATUSES: dict[type[refusals.Refusal], int] = {
 
 def _refused(refusal: refusals.Refusal) -> Response:
     """Return the documented answer to a refused request."""
-    if isinstance(refusal, Invalid):
+    if isinstance(refusal, Invalid | refusals.Rule):
         return _json(422, pydantic_core.to_json({"detail": refusal.details}))
-    if isinstance(refusal, refusals.Rule):
-        detail = {"loc": list(refusal.loc), "msg": refusal.msg, "type": refusal.type}
-        return _json(422, pydantic_core.to_json({"detail": [detail]}))
     headers: dict[str, str] = {}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = "ApiKey"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
+from evrun.server.requests import parse_body
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,8 @@ class Operation:
     """Of a success."""
     parameters: type[BaseModel]
     body: TypeAdapter[Any] | None
+    parse: Callable[[TypeAdapter[Any], bytes], Any]
+    """Returns the body. Raises `Invalid`."""
     writes: bool
     handle: Callable[[Scope, Any, Any], Any]
     """(scope, parameters, body) → the response as plain data, within one transaction."""
@@ -57,6 +61,7 @@ class Routes:
                     status=200,
                     parameters=parameters,
                     body=None,
+                    parse=parse_body,
                     writes=False,
                     handle=lambda scope, given, _: handler(scope, given),
                 )
@@ -73,11 +78,12 @@ class Routes:
         body: Any,
         *,
         status: int,
+        parse: Callable[[TypeAdapter[Any], bytes], Any] = parse_body,
     ) -> Callable[[Callable[[Scope, P, Any], Any]], Callable[[Scope, P, Any], Any]]:
         """Answer a request that changes the store, in a transaction of its own.
 
         `address` is method and path: `POST /sessions`. `body` is the type of the JSON body, None
-        without one.
+        without one, and `parse` reads it.
         """
         method, _, path = address.partition(" ")
 
@@ -90,6 +96,7 @@ class Routes:
                     status=status,
                     parameters=parameters,
                     body=None if body is None else TypeAdapter(body),
+                    parse=parse,
                     writes=True,
                     handle=handler,
                 )

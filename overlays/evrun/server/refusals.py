@@ -11,6 +11,8 @@ Refusal
 
 from __future__ import annotations
 
+from typing import Any
+
 Location = tuple[str | int, ...]
 
 
@@ -38,6 +40,11 @@ class Rule(Refusal):
         self.loc = loc
         self.msg = msg
         self.type = type
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """What a 422 says of it."""
+        return [{"loc": list(self.loc), "msg": self.msg, "type": self.type}]
 
 
 class Unavailable(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
@@ -35,7 +36,10 @@ class TooLarge(Refusal):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises `TooLarge` before more than `limit` bytes are in memory."""
+    """Return the body, inflated if it is compressed.
+
+    Raises `TooLarge` before more than `limit` bytes are in memory, `Invalid` for what is no gzip.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -46,7 +50,29 @@ async def read_body(request: Request, limit: int) -> bytes:
         if length > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-    return b"".join(chunks)
+    return _decoded(b"".join(chunks), request.headers.get("content-encoding", "identity"), limit)
+
+
+def _decoded(content: bytes, encoding: str, limit: int) -> bytes:
+    if encoding.strip().lower() == "identity":
+        return content
+    if encoding.strip().lower() != "gzip":
+        raise _unreadable(f"The server reads gzip and identity, and not {encoding[:40]!r}.")
+    gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        inflated = gzip.decompress(content, limit + 1)
+    except zlib.error as error:
+        raise _unreadable(f"The body is no gzip: {error}.") from error
+    if len(inflated) > limit:
+        raise _too_large(limit)
+    if not gzip.eof or gzip.unused_data:
+        raise _unreadable("The body is not one whole gzip stream.")
+    return inflated
+
+
+def _unreadable(sentence: str) -> Invalid:
+    place = ["header", "Content-Encoding"]
+    return Invalid([{"loc": place, "msg": sentence, "type": "content_encoding"}])
 
 
 def _too_large(limit: int) -> TooLarge:
@@ -108,6 +134,20 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
         raise Invalid([detail]) from error
     _refuse_numbers_as_times(parsed, plain, ("body",))
     return parsed
+
+
+def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
+    """Return a body that holds others, which are not looked into. Raises `Invalid`.
+
+    Whatever JSON an inner one is, it keeps none of the others from being read.
+    """
+    try:
+        return adapter.validate_python(json.loads(content.decode()), strict=True)
+    except ValidationError as error:
+        raise _invalid(error, lambda loc: ("body", *loc)) from error
+    except (ValueError, RecursionError) as error:
+        detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
+        raise Invalid([detail]) from error
 
 
 def _refuse(constant: str) -> float:
