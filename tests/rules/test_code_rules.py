@@ -46,6 +46,7 @@ LAYERS = (
     ("_client",),
     ("client", "raw"),
     ("",),  # evrun/__init__.py
+    ("testing",),
     ("cli",),
 )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evrun.cli.database import database_option, opened
+from evrun.cli.database import database_option, opened, require_server
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from evrun.server.database import Database
+    from evrun.server.faults import Schedule
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -25,21 +26,53 @@ _LOOPBACK = ("127.", "::1", "localhost")
     type=click.IntRange(0, 65535),
     help="The port to listen on; 0 takes a free one.",
 )
+@click.option(
+    "--faults",
+    metavar="FILE",
+    help="Fail requests on purpose, as this TOML file says: for tests only.",
+)
 @database_option
-def serve(host: str, port: int, database: str) -> None:
+def serve(host: str, port: int, faults: str | None, database: str) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
     Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
     unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
     """
+    schedule = None if faults is None else _read(faults)
     with opened(database) as store, _listen(host, port) as listener:
         import uvicorn  # noqa: PLC0415 - an optional extra
 
         from evrun.server.app import create_app  # noqa: PLC0415
+        from evrun.server.faults import Faults  # noqa: PLC0415
+        from evrun.server.faults.connection import protocol  # noqa: PLC0415
 
         _announce(store, database, host, listener.getsockname()[1])
-        config = uvicorn.Config(create_app(store), server_header=False)
+        injected: dict[str, Any] = {}
+        if schedule is not None:
+            _warn(faults, schedule)
+            injected = {"http": protocol()}
+        app = create_app(store, faults=None if schedule is None else Faults(schedule))
+        config = uvicorn.Config(app, server_header=False, **injected)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _read(faults: str) -> Schedule:
+    require_server()
+    from evrun.server.faults import (  # noqa: PLC0415 - an optional extra
+        InvalidScheduleError,
+        read_schedule,
+    )
+
+    try:
+        return read_schedule(faults)
+    except InvalidScheduleError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+
+
+def _warn(faults: str | None, schedule: Schedule) -> None:
+    click.echo(f"WARNING: requests fail on purpose, as {faults} says. For tests only.", err=True)
+    for number, rule in enumerate(schedule.rules, 1):
+        click.echo(f"  fault {number}: {rule}", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

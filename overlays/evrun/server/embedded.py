@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy import URL
 
-from evrun.server.app import PREFIX, create_app
+from evrun.server.app import create_app
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
 from evrun.server.hosting import Host
+from evrun.server.operations import PREFIX
 from evrun.server.refusals import DatabaseUnusable, Unavailable
 
 if TYPE_CHECKING:
@@ -28,23 +29,25 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+    from evrun.server.faults import Faults
+
 
 class EmbeddedServer:
     """The server over the SQLite file `path`, which is made if it is not there.
 
-    Several processes may use the same file at a time.
+    Several processes may use the same file at a time. With `faults` requests fail on purpose.
     """
 
     base_url = f"http://evrun.local{PREFIX}"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, faults: Faults | None = None) -> None:
         self.path = Path(path).absolute()
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
         database = Database(
             URL.create("sqlite", database=str(self.path)).render_as_string(hide_password=False)
         )
-        self._cell = _Cell(partial(create_app, database, local_key=self.key))
+        self._cell = _Cell(partial(create_app, database, local_key=self.key, faults=faults))
         # Also when the object is forgotten, and at the interpreter's exit.
         self._finalizer = weakref.finalize(self, self._cell.close)
 
