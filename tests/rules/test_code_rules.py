@@ -47,6 +47,7 @@ LAYERS = (
     ("_client",),
     ("client", "raw"),
     ("",),  # evrun/__init__.py
+    ("testing",),
     ("cli",),
 )
 

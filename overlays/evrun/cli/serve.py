@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evrun.cli.database import database_option, opened
+from evrun.cli.database import database_option, opened, require_server
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from evrun.server.database import Database
+    from evrun.server.faults import Schedule
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -35,29 +36,49 @@ _LOOPBACK = ("127.", "::1", "localhost")
     type=click.IntRange(1),
     help="How many processes answer; more than one needs PostgreSQL.",
 )
+@click.option(
+    "--faults",
+    metavar="FILE",
+    help="Fail requests on purpose, as this TOML file says: for tests only.",
+)
 @database_option
-def serve(host: str, port: int, workers: int, database: str) -> None:
+def serve(host: str, port: int, workers: int, faults: str | None, database: str) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
     Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
     unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
     """
+    schedule = None if faults is None else _read(faults)
     with opened(database) as store, _listen(host, port) as listener:
         if workers > 1 and not store.many_writers:
             raise click.UsageError(
                 f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
                 "has one writer at a time, so that more processes would only wait for each other."
             )
+        if workers > 1 and schedule is not None:
+            raise click.UsageError(
+                "--faults counts requests, which several workers cannot do together: leave "
+                "--workers out."
+            )
         _announce(store, database, host, listener.getsockname()[1])
+        if schedule is not None:
+            _warn(faults, schedule)
         store.close()  # whoever answers opens it
-        _run(database, listener, workers)
+        _run(database, listener, workers, schedule)
 
 
-def _run(database: str, listener: socket.socket, workers: int) -> None:
+def _run(database: str, listener: socket.socket, workers: int, schedule: Schedule | None) -> None:
     import uvicorn  # noqa: PLC0415 - an optional extra
 
+    from evrun.server.faults.connection import protocol  # noqa: PLC0415
+
+    injected: dict[str, Any] = {} if schedule is None else {"http": protocol()}
     config = uvicorn.Config(
-        partial(_app, database), factory=True, server_header=False, workers=workers
+        partial(_app, database, schedule),
+        factory=True,
+        server_header=False,
+        workers=workers,
+        **injected,
     )
     if workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
@@ -67,12 +88,33 @@ def _run(database: str, listener: socket.socket, workers: int) -> None:
     Multiprocess(config, [listener]).run()
 
 
-def _app(database: str) -> Starlette:
+def _app(database: str, schedule: Schedule | None) -> Starlette:
     """Return the application; each worker makes its own."""
     from evrun.server.app import create_app  # noqa: PLC0415 - an optional extra
     from evrun.server.database import Database  # noqa: PLC0415
+    from evrun.server.faults import Faults  # noqa: PLC0415
 
-    return create_app(Database(database))
+    faults = None if schedule is None else Faults(schedule)
+    return create_app(Database(database), faults=faults)
+
+
+def _read(faults: str) -> Schedule:
+    require_server()
+    from evrun.server.faults import (  # noqa: PLC0415 - an optional extra
+        InvalidScheduleError,
+        read_schedule,
+    )
+
+    try:
+        return read_schedule(faults)
+    except InvalidScheduleError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+
+
+def _warn(faults: str | None, schedule: Schedule) -> None:
+    click.echo(f"WARNING: requests fail on purpose, as {faults} says. For tests only.", err=True)
+    for number, rule in enumerate(schedule.rules, 1):
+        click.echo(f"  fault {number}: {rule}", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -25,7 +25,9 @@ from evrun._version import __version__
 from evrun.server import idempotency, refusals
 from evrun.server.authentication import HEADER, Authenticator, Unauthenticated
 from evrun.server.batches import MOST_LOGS
+from evrun.server.faults.injection import Injection
 from evrun.server.idempotency import Answer
+from evrun.server.operations import PREFIX
 from evrun.server.requests import Invalid, TooLarge, parse_parameters, read_body
 from evrun.server.routes import OPERATIONS
 from evrun.server.store.scope import Scope
@@ -41,10 +43,10 @@ if TYPE_CHECKING:
     from starlette.types import Scope as AsgiScope
 
     from evrun.server.database import Database
+    from evrun.server.faults import Faults
     from evrun.server.idempotency import Attempt
     from evrun.server.operations import Operation
 
-PREFIX = "/v4"
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request body."""
 THREADS = 32
@@ -58,16 +60,22 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_app(
-    database: Database, *, local_key: str | None = None, body_limit: int = BODY_LIMIT
+    database: Database,
+    *,
+    local_key: str | None = None,
+    body_limit: int = BODY_LIMIT,
+    faults: Faults | None = None,
 ) -> Starlette:
     """Return the application over `database`, which its lifespan opens and closes.
 
-    `local_key` is accepted besides the stored keys and acts for the default organisation.
+    `local_key` is accepted besides the stored keys and acts for the default organisation. With
+    `faults` requests fail on purpose, and `/healthz` says so.
     """
-    server = _Server(database, Authenticator(local_key), body_limit)
+    server = _Server(database, Authenticator(local_key), body_limit, faults)
+    injection = [] if faults is None else [Middleware(Injection, faults)]
     app = Starlette(
         routes=server.routes(),
-        middleware=[Middleware(_Envelope)],
+        middleware=[Middleware(_Envelope), *injection],
         exception_handlers={HTTPException: _http_error},
         lifespan=server.lifespan,
     )
@@ -79,7 +87,14 @@ def create_app(
 class _Server:
     """What all routes share."""
 
-    def __init__(self, database: Database, authenticator: Authenticator, body_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authenticator: Authenticator,
+        body_limit: int,
+        faults: Faults | None,
+    ) -> None:
+        self._faults = faults
         self._database = database
         self._authenticator = authenticator
         self._body_limit = body_limit
@@ -102,7 +117,7 @@ class _Server:
         for operation in OPERATIONS.values():
             by_path.setdefault(operation.path, {})[operation.method] = operation
         # One route per path, so that a 405 names every method that there is.
-        routes = [Route("/healthz", _health)]
+        routes = [Route("/healthz", self._health)]
         for path, operations in by_path.items():
             route = Route(PREFIX + path, self._endpoint(operations), methods=list(operations))
             route.methods = set(operations)  # Starlette adds HEAD, which the contract does not
@@ -189,6 +204,13 @@ class _Server:
 
         return self._database.submit(written)
 
+    async def _health(self, _: Request) -> Response:
+        """Say that the server is there, and which. It needs no key and touches no database."""
+        health: dict[str, Any] = {"status": "ok", "version": __version__, "contract": SHA256}
+        if self._faults is not None:
+            health["faults"] = self._faults.described()
+        return _json(200, pydantic_core.to_json(health))
+
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
             # Not anyio's threads: idle ones keep the interpreter from exiting.
@@ -204,12 +226,6 @@ def _attempt(operation: Operation, request: Request, content: bytes) -> Attempt 
     path = operation.path.format(**request.path_params)
     query = request.scope["query_string"].decode("latin-1")
     return idempotency.read_attempt(values, request.method, f"{path}?{query}", content)
-
-
-async def _health(_: Request) -> Response:
-    """Say that the server is there, and which it is. It needs no key and touches no database."""
-    health = {"status": "ok", "version": __version__, "contract": SHA256}
-    return _json(200, pydantic_core.to_json(health))
 
 
 _STATUSES: dict[type[refusals.Refusal], int] = {

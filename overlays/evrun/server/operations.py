@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=BaseModel)
 
+PREFIX = "/v4"
+"""Stands before every path of the contract."""
+
 
 class NoParameters(BaseModel):
     """The parameters of an operation that takes none."""
@@ -29,7 +32,7 @@ class Operation:
     """The contract's operationId."""
     method: str
     path: str
-    """As in the contract, without the server's `/v4`."""
+    """As in the contract, without `PREFIX`."""
     status: int
     """Of a success."""
     parameters: type[BaseModel]
