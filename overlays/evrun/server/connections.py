@@ -6,6 +6,7 @@ a body that nobody reads any more, and for a client that does not take its answe
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from evrun.server.observing import Exchange
+
+# uvicorn warns of each malformed request: a stranger could fill the log, and a full pipe behind it
+# stops the server. The access log has them, and metrics count them.
+_LOGGER = logging.getLogger("evrun.server.connections")
+_LOGGER.setLevel(logging.ERROR)
 
 _LINGER = 2.0  # seconds for which a refused client's bytes are thrown away, so that it reads why
 _STATUSES = {400: b"Bad Request", 408: b"Request Timeout", 414: b"URI Too Long"}
@@ -89,6 +95,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, and wait for a head."""
         super().connection_made(transport)
+        self.logger = _LOGGER
         patience = self.config.limits.patience
         if len(self.connections) > self.config.limits.connections:
             self.app = cast("Any", self.config.busy)
