@@ -11,7 +11,7 @@ from served import conforms, contract, make_run
 from sqlalchemy import func, select
 
 from evrun.server import batches
-from evrun.server.app import BODY_LIMIT
+from evrun.server.limits import BODY_LIMIT
 from evrun.server.schema import sessions
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
@@ -16,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.datastructures import QueryParams
-    from starlette.requests import Request
 
 
 T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
+
+DEPTH_LIMIT = 200
+"""Levels of objects and arrays in a body: where pydantic's parser stops (a test holds it)."""
 
 
 class Invalid(Refusal):
@@ -29,54 +30,6 @@ class Invalid(Refusal):
     def __init__(self, details: list[dict[str, Any]]) -> None:
         super().__init__(details[0]["msg"])
         self.details = details
-
-
-class TooLarge(Refusal):
-    """413: the body is longer than the server takes."""
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, inflated if it is compressed.
-
-    Raises `TooLarge` before more than `limit` bytes are in memory, `Invalid` for what is no gzip.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    length = 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return _decoded(b"".join(chunks), request.headers.get("content-encoding", "identity"), limit)
-
-
-def _decoded(content: bytes, encoding: str, limit: int) -> bytes:
-    if encoding.strip().lower() == "identity":
-        return content
-    if encoding.strip().lower() != "gzip":
-        raise _unreadable(f"The server reads gzip and identity, and not {encoding[:40]!r}.")
-    gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        inflated = gzip.decompress(content, limit + 1)
-    except zlib.error as error:
-        raise _unreadable(f"The body is no gzip: {error}.") from error
-    if len(inflated) > limit:
-        raise _too_large(limit)
-    if not gzip.eof or gzip.unused_data:
-        raise _unreadable("The body is not one whole gzip stream.")
-    return inflated
-
-
-def _unreadable(sentence: str) -> Invalid:
-    place = ["header", "Content-Encoding"]
-    return Invalid([{"loc": place, "msg": sentence, "type": "content_encoding"}])
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is longer than {limit} bytes. Send less in one request.")
 
 
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
@@ -125,7 +78,7 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
     try:
         parsed = adapter.validate_json(content, strict=True)
     except ValidationError as error:
-        raise _invalid(error, lambda loc: ("body", *loc)) from error
+        raise _too_deep(error) or _invalid(error, lambda loc: ("body", *loc)) from error
     try:
         # pydantic lets NaN and 1e999 pass, also within free-form objects.
         plain = json.loads(content, parse_constant=_refuse, parse_float=_finite)
@@ -148,6 +101,15 @@ def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
     except (ValueError, RecursionError) as error:
         detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
         raise Invalid([detail]) from error
+
+
+def _too_deep(error: ValidationError) -> Invalid | None:
+    """Return the refusal of a body that nests deeper than pydantic's parser goes."""
+    (first, *_) = error.errors(include_url=False)
+    if "recursion limit" not in first.get("ctx", {}).get("error", ""):
+        return None
+    msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
+    return Invalid([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
 
 
 def _refuse(constant: str) -> float:

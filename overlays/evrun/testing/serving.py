@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from evrun.client import AsyncEvrun, Evrun
 from evrun.server.app import create_app
@@ -44,7 +45,7 @@ class Server:
         self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}{PREFIX}"
         config = uvicorn.Config(
             app,
-            http=protocol(),
+            http=protocol(AutoHTTPProtocol),  # h11 or httptools, whichever is there
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=_PATIENCE,

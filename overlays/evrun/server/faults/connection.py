@@ -29,11 +29,8 @@ def hang_up_of(scope: Scope) -> Callable[[], None]:
     return cast("Callable[[], None]", offered)
 
 
-def protocol() -> type[asyncio.Protocol]:
-    """Return uvicorn's own HTTP protocol, which also offers the extension."""
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol  # noqa: PLC0415 - an optional extra
-
-    base: Any = AutoHTTPProtocol  # h11 or httptools, whichever is there: only `app` is used
+def protocol(base: Any) -> type[asyncio.Protocol]:
+    """Return `base`, an HTTP protocol of uvicorn's, which also offers the extension."""
 
     class HangingUp(base):  # type: ignore[misc]
         app: ASGIApp
