@@ -21,7 +21,7 @@ import json
 import sys
 from pathlib import Path
 
-from _benchmark import scripts
+from _benchmark import scripts, server
 from _benchmark.case import Case, Inputs, Unusable
 from _benchmark.report import as_json, table
 
@@ -29,6 +29,7 @@ CASES: dict[str, Case] = {
     "regenerate": scripts.regenerate,
     "import": scripts.import_whole,
     "spec-diff": scripts.spec_diff,
+    "writes": server.writes,
 }
 
 

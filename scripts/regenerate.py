@@ -255,9 +255,15 @@ def _name(spec: Path) -> str:
 def _step(done: str) -> Iterator[None]:
     """Say how long a step took; on a terminal, also what is under way."""
     start = time.perf_counter()
-    if sys.stderr.isatty():
+    terminal = sys.stderr.isatty()
+    if terminal:
         print(f"    …    {done}", end="\r", file=sys.stderr, flush=True)
-    yield
+    try:
+        yield
+    except BaseException:
+        if terminal:  # What went wrong is said on a line of its own.
+            print("\x1b[2K", end="", file=sys.stderr, flush=True)
+        raise
     print(f"{time.perf_counter() - start:5.2f} s  {done}", file=sys.stderr)
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from databases import Postgres, run_postgres
+from fake_clock import FakeClock
 from vendor_sdk import install
+from ways import WAYS, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,21 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(params=WAYS, ids=str)
+def way(request: pytest.FixtureRequest) -> Way:
+    """Make the same call with each client over each transport."""
+    found: Way = request.param
+    return found
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Let no wait of a client take time."""
+    clock = FakeClock()
+    monkeypatch.setattr("evrun._client.Clock", lambda: clock)
+    return clock
 
 
 @pytest.fixture(scope="session")

@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "8c212b8ad60bb7dbdd103f23649653ee06c16e74b9f2613a847d59afdea6b6ca"
+SHA256 = "ca3c7ccedf2ceff54e6f6c81ae9f378196883134a80fca37a04d28b9c104c13e"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 import time
 from datetime import UTC, datetime
+from typing import Final
+
+TIME_LEFT: Final = "evrun_time_left"
+"""Extension of the request of one attempt: seconds until the deadline, if there is one. The time
+limits in `timeout` are no longer than that."""
 
 
 class Clock:

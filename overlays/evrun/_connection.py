@@ -12,18 +12,19 @@ from __future__ import annotations
 import os
 import ssl
 import weakref
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Literal
 
 import httpx
-from attrs import fields, frozen
+from attrs import define, fields, frozen
 
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from evrun.middleware import AsyncMiddleware, Middleware
 
@@ -51,6 +52,7 @@ class Connection:
         """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
         _check_concurrency(self.concurrency)
         _check_tls(self.verify, self.cert)
+        _check_proxy(self.proxy)
         taken: str | None = None
         dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
         if self.http_client is not None:
@@ -63,9 +65,20 @@ class Connection:
                 raise ConfigurationError(
                     f"{name}=… has no effect beside {taken}=…: set it up in the {taken} itself."
                 )
+        if isinstance(self.transport, str):
+            self._check_fast()
 
     def _has_own_transport(self) -> bool:
         return not (self.transport is None or isinstance(self.transport, str))
+
+    def _check_fast(self) -> None:
+        if self.transport != "fast":
+            raise ConfigurationError(
+                f'transport={self.transport!r}: expected "fast" or a transport of httpx.'
+            )
+        from evrun._fast_clients import check  # noqa: PLC0415 - an optional extra
+
+        check(self)
 
     def _changed(self, name: str) -> bool:
         return bool(getattr(self, name) != getattr(fields(Connection), name).default)
@@ -87,7 +100,11 @@ class Connection:
 
     def survives_fork(self) -> bool:
         """Whether connections can be made anew: not those that somebody else opens."""
-        return self.embedded or (self.http_client is None and not self._has_own_transport())
+        return self.embedded or self.renewable()
+
+    def renewable(self) -> bool:
+        """Whether a new client has new connections, and closing the old one closes the old."""
+        return self.http_client is None and not self._has_own_transport()
 
     def client(self) -> httpx.Client:
         """Return a new client, or the user's own."""
@@ -95,9 +112,9 @@ class Connection:
             assert isinstance(self.http_client, httpx.Client)  # noqa: S101 - `Evrun` checked it
             return self.http_client
         if self.transport == "fast":
-            from evrun._fast import transport  # noqa: PLC0415 - an optional extra
+            from evrun._fast import FastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.Client(transport=transport(self), trust_env=self.trust_env)
+            return httpx.Client(transport=FastTransport(self), trust_env=self.trust_env)
         if self.transport is not None:
             return httpx.Client(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
         return httpx.Client(
@@ -110,9 +127,9 @@ class Connection:
             assert isinstance(self.http_client, httpx.AsyncClient)  # noqa: S101 - checked as above
             return self.http_client
         if self.transport == "fast":
-            from evrun._fast import async_transport  # noqa: PLC0415 - an optional extra
+            from evrun._fast import AsyncFastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.AsyncClient(transport=async_transport(self), trust_env=self.trust_env)
+            return httpx.AsyncClient(transport=AsyncFastTransport(self), trust_env=self.trust_env)
         if self.transport is not None:
             return httpx.AsyncClient(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
         return httpx.AsyncClient(
@@ -139,6 +156,14 @@ class Connection:
 def _check_concurrency(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"concurrency={value!r} is no whole number from 1 up.")
+
+
+def _check_proxy(proxy: str | httpx.Proxy | None) -> None:
+    try:
+        if isinstance(proxy, str):
+            httpx.Proxy(proxy)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ConfigurationError(f"proxy={proxy!r} is no address of a proxy: {error}.") from error
 
 
 def _check_tls(verify: object, cert: object) -> None:
@@ -240,6 +265,19 @@ class Pool:
         self._building = Lock()
 
 
+@define(eq=False)
+class _Kept:
+    """A client in the loop that it belongs to."""
+
+    client: httpx.AsyncClient
+    life: AsyncGenerator[None]
+    """Closing it closes the client."""
+    under_way: int = 0
+    """Requests."""
+    left: bool = False
+    """It gets no more requests, and the last one closes it."""
+
+
 class AsyncPool:
     """The `httpx.AsyncClient` of each event loop: connections belong to the loop that opened them.
 
@@ -254,22 +292,49 @@ class AsyncPool:
         _POOLS.add(self)
 
     def _reset(self) -> None:
-        self._kept: dict[object, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
+        self._kept: dict[object, _Kept] = {}
 
-    async def client(self) -> httpx.AsyncClient:
-        """Like `Pool.client`, for the running loop."""
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Like `Pool.client`, for the running loop and one request.
+
+        httpcore does not get over a request that is cancelled at the wrong moment: its place in the
+        pool is never free again (https://github.com/encode/httpcore/issues/1093). So a client in
+        which one was cancelled, by a deadline or from outside, gets no more requests.
+        """
+        kept = await self._of(_running())
+        kept.under_way += 1
+        try:
+            yield kept.client
+        except Exception:
+            raise
+        except BaseException:  # asyncio's CancelledError, trio's Cancelled
+            self._leave(kept)
+            raise
+        finally:
+            kept.under_way -= 1
+            if kept.left and not kept.under_way:
+                await kept.life.aclose()
+
+    async def _of(self, loop: object) -> _Kept:
         if self._closed:
             raise _closed()
         if self._stranded:
             raise _stranded()
-        loop = _running()
         kept = self._kept.get(loop)
         if kept is None:
             client = self.connection.async_client()
-            life = self._until_the_loop_ends(loop, client)
-            kept = self._kept[loop] = client, life
-            await anext(life)
-        return kept[0]
+            kept = self._kept[loop] = _Kept(client, self._until_the_loop_ends(loop, client))
+            await anext(kept.life)
+        return kept
+
+    def _leave(self, kept: _Kept) -> None:
+        if not self.connection.renewable():
+            return
+        for loop, each in list(self._kept.items()):
+            if each is kept:
+                del self._kept[loop]
+        kept.left = True
 
     async def _until_the_loop_ends(
         self, loop: object, client: httpx.AsyncClient
@@ -279,7 +344,8 @@ class AsyncPool:
         try:
             yield
         finally:
-            self._kept.pop(loop, None)
+            if (kept := self._kept.get(loop)) and kept.client is client:
+                del self._kept[loop]
             if self.connection.http_client is None:
                 await client.aclose()
 
@@ -287,7 +353,7 @@ class AsyncPool:
         """Like `Pool.close`, awaited, in the running loop."""
         self._closed = True
         if kept := self._kept.get(_running()):
-            await kept[1].aclose()
+            await kept.life.aclose()
 
     def forked(self) -> None:
         """Like `Pool.forked`."""

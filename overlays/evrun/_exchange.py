@@ -18,6 +18,7 @@ import httpx
 from attrs import define, frozen
 
 from evrun import _failures, errors
+from evrun._clock import TIME_LEFT
 from evrun._logging import log_attempt, log_decision, log_outcome
 from evrun._retry import RETRIES_OFF, Fate, Wait, decide
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 RECEIVED: ContextVar[httpx.Response | None] = ContextVar("evrun_received", default=None)
 """The success that the current call got, for the error that its parser may raise."""
+
+RAISED: ContextVar[Exception | None] = ContextVar("evrun_raised", default=None)
+"""What a middleware, hook or transport of the user's raised: it reaches the caller as it is."""
 
 ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("evrun_answers", default=None)
 """Where whoever asked for raw responses collects them."""
@@ -53,11 +57,15 @@ _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
 
 HARMLESS_PATCH: Final = re.compile(
-    r"/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?", re.ASCII
+    r".*(/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?)", re.ASCII
 )
 """The ends of the paths whose PATCH may be carried out twice: the contract promises 200 for what is
 so already, and a log's fields are set to what was sent. A rule test holds it against the contract.
 Changing an evaluator is not among them: each change is a new version."""
+
+
+_LOST: Final = "An earlier attempt got no answer and may have been carried out."
+"""Beside a refusal: "it is there already", or "there is nothing to delete", may be its work."""
 
 
 @frozen
@@ -73,6 +81,8 @@ class Attempt:
 class Trail:
     """What it took to get a response; `of` finds it."""
 
+    request: httpx.Request
+    """What was sent at last: with the options' headers, query and body."""
     attempts: int
     elapsed: float
     """Seconds, waits included."""
@@ -130,7 +140,7 @@ def exchange(
         log_attempt(attempt, attempts, payloads=options.log_payloads)
         outcome = yield Attempt(attempt, left())
         assert outcome is not None  # noqa: S101 - only a wait has none
-        trail = Trail(attempts, clock.monotonic() - start, key)
+        trail = Trail(attempt, attempts, clock.monotonic() - start, key)
         log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
         if isinstance(outcome, httpx.Response):
             announced.note(outcome)
@@ -147,23 +157,26 @@ def exchange(
             time_left=left(),
             jitter=clock.jitter,
         )
-        if failure.fate is Fate.UNKNOWN and not harmless:
+        if failure.fate is Fate.UNKNOWN:
             lost = outcome, attempt
+        ambiguous = lost is not None and not harmless
         log_decision(attempt, attempts, decision)
         if isinstance(decision, Wait):
             yield decision
             continue
-        if failure.fate in {Fate.UNSENT, Fate.DECLINED} and lost is not None:
+        if ambiguous and lost is not None and failure.fate in {Fate.UNSENT, Fate.DECLINED}:
             # That this attempt did nothing says nothing about the one before.
             outcome, attempt = lost
         passed = (left() or 1.0) <= 0
         error = _failures.error(
             outcome,
             attempt,
-            ambiguous=lost is not None,
+            ambiguous=ambiguous,
             deadline=options.deadline if passed else None,
             now=clock.now(),
         )
+        if failure.fate is Fate.FINAL and lost is not None:
+            error.args = (f"{error} {_LOST}",)
         raise _told(error, trail, failure, decision) from (
             outcome if isinstance(outcome, httpx.HTTPError) else None
         )
@@ -197,13 +210,18 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
             "added to.",
             parameter="extra_body",
         )
-    return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise errors.InvalidRequestError(
+            f"extra_body: {error}. Nothing was sent.", parameter="extra_body"
+        ) from error
 
 
 def is_harmless(request: httpx.Request) -> bool:
     """Whether carrying the request out twice is as good as once."""
     if request.method == "PATCH":
-        return HARMLESS_PATCH.search(request.url.path) is not None
+        return HARMLESS_PATCH.fullmatch(request.url.path) is not None
     # Deleting twice leaves the same state (RFC 9110, section 9.2.2).
     return request.method in {"GET", "HEAD", "OPTIONS", "DELETE"}
 
@@ -213,17 +231,19 @@ def _within(request: httpx.Request, left: float | None) -> httpx.Request:
 
     Each attempt is an object of its own, because hooks and middleware may change it.
     """
-    limits = dict(request.extensions.get("timeout", {}))
+    extensions = dict(request.extensions)
     if left is not None:
-        limits = {
-            kind: left if limit is None else min(limit, left) for kind, limit in limits.items()
+        extensions[TIME_LEFT] = left
+        extensions["timeout"] = {
+            kind: left if limit is None else min(limit, left)
+            for kind, limit in request.extensions.get("timeout", {}).items()
         }
     return httpx.Request(
         request.method,
         request.url,
         headers=request.headers,
         content=request.content,
-        extensions={**request.extensions, "timeout": limits},
+        extensions=extensions,
     )
 
 
@@ -270,7 +290,7 @@ def _told(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
 def parser_error(problem: str, response: httpx.Response) -> errors.DecodeError:
     """Return the error for a success in which only the parser sees what is wrong."""
     trail = Trail.of(response)
-    error = _failures.decode_error(problem, response)
+    error = _failures.decode_error(problem, response, trail.request)
     error.attempts, error.elapsed = trail.attempts, trail.elapsed
     error.idempotency_key = trail.idempotency_key
     return error

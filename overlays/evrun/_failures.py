@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from evrun import errors
+from evrun._clock import TIME_LEFT
 from evrun._config import DEFAULT_BASE_URL, EMBEDDED_HOST
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
@@ -33,7 +34,7 @@ _UNSENT: Final = (
 
 _UNTRUSTED: Final = (
     "Is this the right server? If it has a certificate of your own authority, pass "
-    "verify=ssl.create_default_context(cafile=…), or set SSL_CERT_FILE."
+    "its file as verify=…, or set SSL_CERT_FILE."
 )
 _NOT_TRUSTED_BY_IT: Final = (
     "The server asks for a client certificate that it trusts: pass cert=… (a file, or a pair of "
@@ -44,13 +45,20 @@ _NO_TLS: Final = "What listens there does not speak TLS: is it http://… instea
 _PROXY: Final = "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
 
 _TLS_REFUSALS: Final = (
-    (re.compile("CERTIFICATE_VERIFY_FAILED"), _UNTRUSTED),
+    # As OpenSSL says it, below httpx; and rustls, below pyreqwest.
+    (re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate"), _UNTRUSTED),
     # Alerts of the server's. In TLS 1.3 one may come after the request has left, unread for ever.
     (
-        re.compile(r"ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)"),
+        re.compile(
+            r"ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)|"
+            r"fatal alert: (\w*Certificate\w*|UnknownCA|AccessDenied|HandshakeFailure)"
+        ),
         _NOT_TRUSTED_BY_IT,
     ),
-    (re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE"), _NO_TLS),
+    (
+        re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|corrupt message of type"),
+        _NO_TLS,
+    ),
 )
 """Handshakes that fail the same way each time, and what to do about them."""
 
@@ -145,7 +153,7 @@ def error(
     if isinstance(outcome, httpx.HTTPError):
         return _transport_error(outcome, request, ambiguous=ambiguous, deadline=deadline)
     if outcome.is_success:
-        return decode_error(problem(outcome) or "", outcome)
+        return decode_error(problem(outcome) or "", outcome, request)
     return _status_error(outcome, request, ambiguous=ambiguous, now=now)
 
 
@@ -197,7 +205,11 @@ def _limit(request: httpx.Request, kind: str, deadline: float | None) -> str:
     if deadline is not None:
         return f"the deadline of {deadline:g} s"
     seconds = request.extensions.get("timeout", {}).get(kind)
-    return "its time limit" if seconds is None else f"{seconds:g} s"
+    if seconds is None:
+        return "its time limit"
+    if seconds == request.extensions.get(TIME_LEFT):
+        return f"the last {seconds:.3g} s before the deadline"
+    return f"{seconds:g} s"
 
 
 def _reason(error: Exception) -> str:
@@ -253,9 +265,10 @@ def _status_error(
     return error
 
 
-def decode_error(problem: str, response: httpx.Response) -> errors.DecodeError:
+def decode_error(
+    problem: str, response: httpx.Response, request: httpx.Request
+) -> errors.DecodeError:
     """Return the error for a success that breaks the contract."""
-    request = response.request
     outcome = "" if request.method == "GET" else " The server has carried out the request."
     return errors.DecodeError(
         f"{request.method} {request.url} answered {response.status_code}, but {problem}.{outcome} "

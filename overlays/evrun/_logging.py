@@ -76,7 +76,7 @@ def log_outcome(
     else:
         LOGGER.debug(
             "%s %s: %s after %.3f s: %s",
-            *(request.method, request.url, type(outcome).__name__, elapsed, outcome),
+            *(request.method, request.url, type(outcome).__name__, elapsed, _plain(str(outcome))),
         )
 
 
@@ -85,17 +85,22 @@ def log_decision(request: httpx.Request, attempts: int, decision: Wait | GiveUp)
     if isinstance(decision, Wait):
         LOGGER.info(
             "%s %s: attempt %d failed, next in %.3g s: %s",
-            *(request.method, request.url, attempts, decision.seconds, decision.reason),
+            *(request.method, request.url, attempts, decision.seconds, _plain(decision.reason)),
         )
     else:
         LOGGER.info(
             "%s %s: gave up after attempt %d: %s",
-            *(request.method, request.url, attempts, decision.reason),
+            *(request.method, request.url, attempts, _plain(decision.reason)),
         )
 
 
 def _headers(headers: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in headers)
+    return ", ".join(f"{name}: {_plain(value)}" for name, value in headers)
+
+
+def _plain(text: str) -> str:
+    """Escape what a server could command a terminal with, or forge a line of the log."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _payload(content: bytes, *, payloads: bool) -> str:

@@ -66,8 +66,8 @@ def _cut(response: httpx.Response, content: bytes) -> httpx.Response:
     """Return the response with what was read of its body, unpacked."""
     headers = [
         (name, value)
-        for name, value in response.headers.multi_items()
-        if name.lower() not in {"content-encoding", "content-length", "transfer-encoding"}
+        for name, value in response.headers.raw  # bytes: as text they may not be ASCII
+        if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}
     ]
     return httpx.Response(
         response.status_code,

@@ -21,9 +21,13 @@ BODY_LIMIT: Final = 64 * 1024
 
 MASK: Final = "***"
 
-_SECRET_HEADERS: Final = frozenset(
-    {"x-api-key", "authorization", "proxy-authorization", "cookie", "set-cookie"}
+_SECRET_WORDS: Final = frozenset(
+    {
+        *("apikey", "auth", "authorization", "cookie", "credential", "credentials"),
+        *("key", "password", "secret", "token"),
+    }
 )
+"""Parts of the names of headers that nobody else may see; gateways in between have keys too."""
 _SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
 _OWN_TO_HTTP: Final = frozenset(
     {
@@ -61,7 +65,8 @@ class SentRequest:
             if name.lower() == API_KEY_HEADER.lower():
                 words.append(f'-H "{API_KEY_HEADER}: $EVRUN_API_KEY"')
             elif name.lower() not in _OWN_TO_HTTP:
-                words.append(f"-H {shlex.quote(f'{name}: {value}')}")
+                # curl leaves out `Name:`; with a semicolon it sends it, empty.
+                words.append(f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}")
         if self.body_size:
             words.append(f"--data-raw {shlex.quote(self.body)}")
         command = " ".join(words)
@@ -91,10 +96,11 @@ def plain_body(request: httpx.Request) -> bytes:
 
 def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the headers with keys and cookies masked."""
-    return [
-        (name, MASK if name.lower() in _SECRET_HEADERS else value)
-        for name, value in headers.items()
-    ]
+    return [(name, MASK if _is_secret(name.lower()) else value) for name, value in headers.items()]
+
+
+def _is_secret(header: str) -> bool:
+    return header != "idempotency-key" and not _SECRET_WORDS.isdisjoint(header.split("-"))
 
 
 def masked_body(content: bytes) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
-from evrun._exchange import Attempt, exchange
+from evrun._exchange import RAISED, Attempt, exchange
 from evrun._reading import read, read_async
 from evrun._retry import Wait
 from evrun.errors import ConfigurationError
@@ -39,7 +39,7 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
     return lambda request: middleware(request, send)
 
 
-_GRACE = 0.05
+_GRACE = 0.1
 """Seconds beyond the deadline in which an attempt may end by its own limits: those know what was
 sent, and so say more."""
 
@@ -77,6 +77,9 @@ class Transport(httpx.BaseTransport):
             return _within(step.time_left + _GRACE, partial(self._send, step.request))
         except httpx.HTTPError as error:
             return error
+        except Exception as error:
+            RAISED.set(error)
+            raise
 
     def _once(self, request: httpx.Request) -> httpx.Response:
         client = self._pool.client()
@@ -164,6 +167,9 @@ class AsyncTransport(httpx.AsyncBaseTransport):
             return await self._within(step.time_left + _GRACE, step.request)
         except httpx.HTTPError as error:
             return error
+        except Exception as error:
+            RAISED.set(error)
+            raise
 
     async def _within(self, seconds: float, request: httpx.Request) -> httpx.Response:
         import anyio  # noqa: PLC0415 - httpx brings it; a client without deadlines does without
@@ -173,12 +179,12 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         raise httpx.ReadTimeout("the deadline passed", request=request)
 
     async def _once(self, request: httpx.Request) -> httpx.Response:
-        client = await self._pool.client()
-        if client.is_closed:
-            raise _closed_by_user()
-        with _httpx_names():
-            response = await client.send(request, stream=True, follow_redirects=False)
-            return await read_async(response)
+        async with self._pool.client() as client:
+            if client.is_closed:
+                raise _closed_by_user()
+            with _httpx_names():
+                response = await client.send(request, stream=True, follow_redirects=False)
+                return await read_async(response)
 
     def handle_request(self, _: httpx.Request) -> Never:
         """Refuse: an `AsyncEvrun` must be awaited."""

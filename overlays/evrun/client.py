@@ -69,8 +69,11 @@ class Evrun(BaseClient[Pool]):
     - `concurrency`: requests at a time; the pool has as many connections.
     - `proxy`, `verify`, `cert`, `trust_env`: the latter reads proxies and certificates from the
       environment. `verify` is a bool, a file or folder of certificates, or an `ssl.SSLContext`.
-    - `transport`: "fast" sends through pyreqwest (`pip install 'evrun[fast]'`); or an
-      `httpx.BaseTransport`.
+    - `transport`: an `httpx.BaseTransport`; or "fast", which sends through pyreqwest
+      (`pip install 'evrun[fast]'`), with these differences: certificates that `verify` names are
+      trusted beside the system's; the limit to read begins with the attempt, and covers the whole
+      head of an answer; Ctrl-C is noticed when the attempt ends; it runs on asyncio only, and not
+      in a child that was forked after its first request.
     - `http_client`: an `httpx.Client` of yours that sends the requests, with your settings and
       hooks; you close it.
     - `middleware`: functions around every attempt, see `evrun.middleware`.

@@ -7,8 +7,9 @@
     client = Evrun(middleware=[stamped])
 
 The first of the list is the outermost. It sees every attempt, and the answer as it came, read; it
-may change the request, answer by itself, or raise: an `httpx.HTTPError` counts as the outcome of
-the attempt, everything else ends the call.
+may change the request, answer by itself (with a new response each time), or raise: an
+`httpx.HTTPError` counts as the outcome of the attempt, everything else ends the call and reaches
+the caller as it is.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ say `x-id-prefix` where the prose is silent.
 
 from __future__ import annotations
 
+import copy
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _openapi.document import Fault, pointer
 from _openapi.refusal import Refusal, shorten
@@ -40,31 +41,38 @@ _LITERAL_START = re.compile(
 )
 """The start of a pattern that says its prefixes outright: `^(evrun_|ev_)[a-z]+$`."""
 
-Unmatched = list[tuple["Path", str]]
-"""Places where the prose sounds like a prefix, and why none was taken from it."""
+
+class Doubt(NamedTuple):
+    """A place where the prose sounds like a prefix and does not settle it."""
+
+    path: Path
+    said: str
+    pattern: str | None = None
+    """Upstream's own pattern, which may say otherwise."""
 
 
-def mark(document: dict[str, Any]) -> tuple[dict[str, Any], Unmatched]:
+def mark(document: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
     """Write `x-id-prefix` beside every description that names a prefix, on the string schema.
 
     Two prefixes that contradict each other, or a pattern that does, are a `Refusal`.
     """
-    unmatched: Unmatched = []
-    _mark(document, document, (), unmatched)
-    return document, unmatched
+    doubts: list[Doubt] = []
+    _mark(document, document, (), doubts)
+    return document, doubts
 
 
-def undecided(document: dict[str, Any], found: Unmatched) -> Iterator[str]:
-    """Yield the places in `found` that no patch has given a prefix or a pattern since."""
-    for path, said in found:
-        place = pointer(*path)
+def undecided(document: dict[str, Any], doubts: list[Doubt]) -> Iterator[str]:
+    """Yield the doubts that no patch has settled since, by giving the site a pattern."""
+    for doubt in doubts:
+        place = pointer(*doubt.path)
         try:
             node = resolve(document, place)
         except Fault:  # A patch has removed it.
             continue
-        sites = list(_strings(document, node.get("schema", node)))
-        if not sites or not all("pattern" in each for each in sites):
-            yield f"{place}: {said}"
+        site = copy.deepcopy(node.get("schema", node) if isinstance(node, dict) else node)
+        patterns = [each.get("pattern") for each in _strings(document, site)]
+        if not patterns or {None, doubt.pattern}.intersection(patterns):
+            yield f"{place}: {doubt.said}"
 
 
 def prefixes(description: str) -> tuple[list[str], str]:
@@ -81,10 +89,10 @@ def prefixes(description: str) -> tuple[list[str], str]:
     return found, ""
 
 
-def _mark(document: dict[str, Any], node: Any, path: Path, unmatched: Unmatched) -> None:
+def _mark(document: dict[str, Any], node: Any, path: Path, doubts: list[Doubt]) -> None:
     if isinstance(node, list):
         for index, value in enumerate(node):
-            _mark(document, value, (*path, index), unmatched)
+            _mark(document, value, (*path, index), doubts)
     if not isinstance(node, dict):
         return
     description = node.get("description")
@@ -92,17 +100,17 @@ def _mark(document: dict[str, Any], node: Any, path: Path, unmatched: Unmatched)
         found, vain = prefixes(description)
         sites = list(_strings(document, node.get("schema", node))) if found else []
         if vain:
-            unmatched.append((path, f"no prefix in {vain!r}"))
+            doubts.append(Doubt(path, f"no prefix in {vain!r}"))
         elif found and not sites:
-            unmatched.append((path, f"{found[0]} is said of no string"))
+            doubts.append(Doubt(path, f"{found[0]} is said of no string"))
         for site in sites:
-            _write(site, found, path, unmatched)
+            _write(site, found, path, doubts)
     for key, value in node.items():
-        if key not in LITERAL:
-            _mark(document, value, (*path, key), unmatched)
+        if key not in LITERAL and not key.startswith("x-"):
+            _mark(document, value, (*path, key), doubts)
 
 
-def _write(site: dict[str, Any], found: list[str], path: Path, unmatched: Unmatched) -> None:
+def _write(site: dict[str, Any], found: list[str], path: Path, doubts: list[Doubt]) -> None:
     known = [site[PREFIX], *site.get(ALSO, [])] if PREFIX in site else found
     if known != found:
         raise Refusal(
@@ -112,9 +120,8 @@ def _write(site: dict[str, Any], found: list[str], path: Path, unmatched: Unmatc
     if isinstance(pattern := site.get("pattern"), str):
         start = _LITERAL_START.match(pattern)
         if start is None:
-            unmatched.append(
-                (path, f"{found[0]} is not seen in the pattern {shorten(pattern, 60)}")
-            )
+            said = f"{found[0]} is not seen in the pattern {shorten(pattern, 60)}"
+            doubts.append(Doubt(path, said, pattern))
         elif not all(_within(each, found) for each in start[1].split("|")):
             raise Refusal(
                 f"the prose names {' or '.join(found)}, but the pattern is {shorten(pattern, 60)}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from _openapi import validity
 from _openapi.document import Fault, parts, pointer
 from _openapi.refusal import Refusal
 from _openapi.walk import METHODS, references, resolve
@@ -67,6 +68,7 @@ def select(document: dict[str, Any], selection: Selection) -> dict[str, Any]:
                 paths.setdefault(path, {})[method] = operation
         _check_ids(document, paths, selection)
         reached = _reachable(document, paths)
+        validity.check_references({"paths": paths, "components": reached})
     except Fault as fault:
         raise Refusal(fault.message, pointer=pointer(*fault.path)) from fault
     if "securitySchemes" in components:
@@ -103,8 +105,13 @@ def _parameters(
 
     def key(parameter: Any) -> tuple[Any, Any]:
         path = (*place, "parameters")
+        seen: set[str] = set()
         while "$ref" in _object(parameter, path):
-            parameter = resolve(document, str(parameter["$ref"]), path)
+            reference = str(parameter["$ref"])
+            if reference in seen:
+                raise Fault(f"$ref {reference!r} leads back to itself", path)
+            seen.add(reference)
+            parameter = resolve(document, reference, path)
         return parameter.get("in"), parameter.get("name")
 
     own = operation.get("parameters", [])

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from _openapi.document import Path
 
 RESERVED_PROPERTIES = frozenset(
-    {"d", "cls", "to_dict", "from_dict", "additional_properties", "field_dict"}
+    {
+        *("d", "cls", "to_dict", "from_dict", "field_dict"),
+        *("additional_properties", "additional_keys"),
+    }
 )
-"""Names that the methods of a generated model use themselves."""
+"""Names that the methods of a generated attrs model use themselves."""
+
+PROTECTED = ("model_dump", "model_validate")
+"""Starts of names that pydantic keeps for itself."""
 
 RESERVED_PARAMETERS = frozenset({"params", "headers", "cookies", "quote"})
 """Names that a generated endpoint uses itself."""
@@ -137,13 +143,18 @@ def _schema(schema: Any, path: Path) -> None:
 
 
 def _properties(schema: dict[str, Any], path: Path) -> None:
+    known: dict[tuple[str, str], str] = {}
     for name in schema.get("properties", {}):
         place = (*path, "properties", name)
         _name(name, place)
-        if snake(name) in RESERVED_PROPERTIES:
+        if snake(name) in RESERVED_PROPERTIES or snake(name).startswith(PROTECTED):
             raise Fault(
                 f"the property name {name!r} is one that the generated model uses itself", place
             )
+        # Names that differ by case alone are told apart, names that differ by signs are not.
+        other = known.setdefault((snake(name), re.sub(r"\W", "", name)), name)
+        if other != name:
+            raise Fault(f"the property names {other!r} and {name!r} become one in code", place)
 
 
 def _default(schema: dict[str, Any], path: Path) -> None:

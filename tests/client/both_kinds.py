@@ -12,11 +12,12 @@ from evrun import AsyncEvrun, Evrun
 if TYPE_CHECKING:
     from evrun.results import CreatedLog
 
-Kind = Literal["sync", "async"]
+Kind = Literal["sync", "async", "sync over fast", "async over fast"]
 
 
 def ask(kind: Kind, base_url: str, **settings: Any) -> int:
     """Send a GET through a new client and return the total that it is told."""
+    kind, settings = _over(kind, settings)
     if kind == "sync":
         with Evrun(api_key=KEY, base_url=base_url, **settings) as client:
             return client.projects.list().total
@@ -30,6 +31,7 @@ def ask(kind: Kind, base_url: str, **settings: Any) -> int:
 
 def log(kind: Kind, base_url: str, **settings: Any) -> CreatedLog:
     """Send a POST through a new client."""
+    kind, settings = _over(kind, settings)
     if kind == "sync":
         with Evrun(api_key=KEY, base_url=base_url, **settings) as client:
             return client.evaluations.log("evrun_1", datapoint_id="1", log={})
@@ -39,3 +41,8 @@ def log(kind: Kind, base_url: str, **settings: Any) -> CreatedLog:
             return await client.evaluations.log("evrun_1", datapoint_id="1", log={})
 
     return asyncio.run(awaited())
+
+
+def _over(kind: Kind, settings: dict[str, Any]) -> tuple[Literal["sync", "async"], dict[str, Any]]:
+    over = {"transport": "fast"} if kind.endswith("fast") else {}
+    return ("async" if kind.startswith("async") else "sync"), {**over, **settings}

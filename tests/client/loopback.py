@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -42,6 +43,8 @@ class Answer:
     status: int = 200
     body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
+    drip: float | None = None
+    """Seconds between the bytes of the body; None sends it whole."""
 
 
 def usual(seen: Seen) -> Answer:
@@ -130,7 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
             f"Content-Length: {len(content)}",
             *(f"{name}: {value}" for name, value in answer.headers),
         ]
-        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        if answer.drip is None:
+            self.wfile.write(head + content)
+            return
+        self.wfile.write(head)
+        for byte in content:
+            time.sleep(answer.drip)
+            self.wfile.write(bytes([byte]))
 
     # The base class finds them by name.
     do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815

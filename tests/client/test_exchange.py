@@ -148,6 +148,15 @@ def test_an_error_carries_a_bounded_body(get: Callable[[FakeApi], Project]) -> N
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("value", ["Zürich".encode(), "Zürich".encode("latin-1"), b"\xff"])
+def test_an_error_may_have_headers_of_any_bytes(
+    get: Callable[[FakeApi], Project], value: bytes
+) -> None:
+    """A header that is no ASCII does not hide the error that it came with."""
+    with pytest.raises(errors.NotFoundError, match="No such thing"):
+        get(FakeApi(404, json={"detail": "No such thing"}, headers=[(b"X-Place", value)]))
+
+
 def test_a_failed_write_says_that_it_may_have_happened() -> None:
     """After a 5xx or a lost answer to a POST nobody knows; the message says so."""
     with pytest.raises(errors.AmbiguousServerError) as caught:

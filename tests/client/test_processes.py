@@ -386,30 +386,71 @@ def test_a_loop_that_is_run_by_hand_is_closed_by_hand(server: Loopback) -> None:
     assert client._pool._kept == {}
 
 
-def test_cancelling_leaves_a_client_that_works() -> None:
-    """Tasks that are cancelled in the middle give their connections back."""
-    release = threading.Event()
+def test_cancelling_leaves_a_client_that_works(server: Loopback) -> None:
+    """Tasks that are cancelled, at whichever step, take no place in the pool with them."""
+
+    async def main() -> None:
+        async with AsyncEvrun(
+            api_key=KEY, base_url=server.base_url, concurrency=2, timeout=10, max_retries=0
+        ) as client:
+            for steps in range(80):
+                tasks = [asyncio.ensure_future(client.projects.list()) for _ in range(5)]
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                assert (await client.projects.list()).total == 0
+
+    asyncio.run(main())
+
+
+def test_cancelling_one_call_leaves_the_others(server: Loopback) -> None:
+    """What was under way beside a cancelled call is finished, and its connections are closed."""
+    both, release = threading.Barrier(3), threading.Event()
 
     def hold(seen: Seen) -> Answer:
         if "x-slow" in seen.headers:
+            both.wait(30)
             release.wait(30)
         return Answer(body=PAGE)
 
-    async def main(base_url: str) -> None:
-        async with AsyncEvrun(api_key=KEY, base_url=base_url, concurrency=2) as client:
+    server.answer = hold
+
+    async def main() -> None:
+        async with AsyncEvrun(api_key=KEY, base_url=server.base_url) as client:
             slow = client.with_options(extra_headers={"X-Slow": "1"})
-            for _ in range(10):
-                tasks = [asyncio.ensure_future(slow.projects.list()) for _ in range(5)]
-                await asyncio.sleep(0.01)
-                for task in tasks:
-                    task.cancel()
-                ended = await asyncio.gather(*tasks, return_exceptions=True)
-                assert [type(each) for each in ended] == [asyncio.CancelledError] * 5
+            cancelled, kept = (asyncio.ensure_future(slow.projects.list()) for _ in range(2))
+            await asyncio.to_thread(both.wait, 30)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            assert (await client.projects.list()).total == 0
+            release.set()
+            assert (await kept).total == 0
+        assert client._pool._kept == {}
+
+    asyncio.run(main())
+    assert server.connections == 3
+
+
+def test_cancelling_leaves_a_client_of_the_users_alone(server: Loopback) -> None:
+    """An `http_client` stays in use: it is not ours to replace or to close."""
+
+    async def main() -> None:
+        async with (
+            httpx.AsyncClient() as http_client,
+            AsyncEvrun(api_key=KEY, base_url=server.base_url, http_client=http_client) as client,
+        ):
+            task = asyncio.ensure_future(client.projects.list())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not http_client.is_closed
             assert (await client.projects.list()).total == 0
 
-    with running(Loopback(hold)) as server:
-        asyncio.run(main(server.base_url))
-        release.set()
+    asyncio.run(main())
 
 
 def test_a_server_that_is_gone_is_the_same_in_every_loop(server: Loopback) -> None:

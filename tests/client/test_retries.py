@@ -242,6 +242,23 @@ def test_after_a_lost_answer_nothing_sent_says_nothing(perform: Callable[..., An
     )
 
 
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda client: client.projects.create(name="x"), 409),
+        (lambda client: client.evaluators.delete("evfn_1"), 404),
+    ],
+    ids=["create", "delete"],
+)
+def test_a_refusal_after_a_lost_answer_may_be_ones_own_work(
+    perform: Callable[..., Any], call: Callable[[Any], Any], code: int
+) -> None:
+    """A name that is taken, an object that is gone: the message does not hide the first attempt."""
+    with pytest.raises(errors.StatusError) as caught:
+        perform(Script([httpx.ReadError("reset"), status(code)]), call, on_unknown="retry")
+    assert "An earlier attempt got no answer and may have been carried out." in str(caught.value)
+
+
 def test_a_time_beyond_reason_is_handed_to_the_caller(
     perform: Callable[..., Any], clock: FakeClock
 ) -> None:

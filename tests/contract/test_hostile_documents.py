@@ -412,7 +412,7 @@ def test_what_would_exhaust_memory_or_time_is_refused(text: str, said: str) -> N
 def test_no_script_is_at_a_loss_when_nesting_can_be_read(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """What a parser takes and a walk does not is refused in one line too."""
+    """What a parser takes and a walk does not is refused in one line; how deep, Pythons differ."""
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(450):
         schema = {"type": "object", "properties": {"x": schema}}
@@ -429,6 +429,10 @@ def test_no_script_is_at_a_loss_when_nesting_can_be_read(
         text=True,
         check=False,
     )
+    if done.returncode == 1:  # A newer Python has compared both, down to the type.
+        assert (script, done.stderr) == ("spec_diff.py", "")
+        assert "It is integer now; it was string." in done.stdout
+        return
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "nested too deeply" in done.stderr

@@ -326,6 +326,18 @@ GET = ("paths", "/pets/{id}", "get")
             "is no valid OpenAPI: ",
         ),
         (
+            put("components", "parameters", "Page", value=ref("Page", "parameters")),
+            "#/paths/~1pets~1{id}/parameters",
+            "$ref '#/components/parameters/Page' leads back to itself",
+        ),
+        (
+            lambda document: document["components"]["schemas"].update(
+                Cat=variant(kind=ref("Bark")), Bark=ref("Woof"), Woof=ref("Bark")
+            ),
+            "#/components/schemas/Bark/$ref",
+            "leads back to itself",
+        ),
+        (
             put("paths", "/owners", value={"$ref": "other.yaml"}),
             "#/paths/~1owners/$ref",
             "$ref 'other.yaml' leaves the document; only '#/…' is followed",

@@ -1,7 +1,9 @@
 """`scripts/regenerate.py`, run as a person runs it, over small documents written here."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -302,6 +304,37 @@ def test_check_names_edited_missing_and_stray_files(spec: Path) -> None:
     assert lines[-1] == (
         "generated/ is stale: 1 edited, 1 missing, 2 stray. Run: python scripts/regenerate.py "
         + " ".join(arguments(spec))
+    )
+
+
+def on_a_terminal(*options: str) -> list[str]:
+    """Return the lines that a person sees while the script runs, each with all that it held."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, SCRIPT, *options], stdout=subprocess.DEVNULL, stderr=theirs
+    ):
+        os.close(theirs)
+        seen = b""
+        # Linux ends a terminal that nobody writes to any more by an error.
+        with contextlib.suppress(OSError):
+            while said := os.read(ours, 1024):
+                seen += said
+    os.close(ours)
+    return seen.decode().replace("\r\n", "\n").rstrip("\n").split("\n")
+
+
+def test_a_terminal_shows_what_is_under_way(spec: Path) -> None:
+    """Each step is shown when it begins and replaced by what it took; a failure clears its own."""
+    spec.write_text(DOCUMENT.replace("What it answers to.", "Its name."))
+    steps = on_a_terminal(*arguments(spec))
+    shown = [re.fullmatch(r"    …    (.*)\r *\d+\.\d\d s  \1", step) for step in steps]
+    assert all(shown), steps
+    assert [match[1].split()[0] for match in shown if match] == [
+        *("read", "ran", "formatted", "proved", "imported", "replaced"),
+    ]
+    spec.write_text(DOCUMENT.replace("enum: [cat, dog]", "enum: [cat, 1]"))
+    assert on_a_terminal(*arguments(spec))[-1].startswith(
+        "    …    ran both generators\r\x1b[2Kregenerate: "
     )
 
 

@@ -14,7 +14,9 @@ import pytest
 from commands import environment, evrun, new_key
 
 from evrun import __version__
+from evrun.cli import keys
 from evrun.cli.app import app
+from evrun.server import authentication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +89,27 @@ def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "nobody" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
+    """`--scope` and `--expires` stand in the list; what is no scope or no duration is refused."""
+    evrun("keys", "create", "reader", "--scope", "read", "--expires", "30d", cwd=tmp_path)
+    new_key(tmp_path, "me")
+    listed = evrun("keys", "list", cwd=tmp_path).stdout.splitlines()
+    (reader,) = (line for line in listed if "reader" in line)
+    (me,) = (line for line in listed if " me " in line)
+    assert " read " in reader
+    assert " admin " in me
+    assert (reader.count(" UTC"), me.count(" UTC")) == (2, 1)
+    assert keys.SCOPES == authentication.SCOPES
+    for option, value, said in (
+        ("--scope", "root", "'read', 'write', 'admin'"),
+        ("--expires", "soon", "Write 12h, 30d or 52w"),
+        ("--expires", "0d", "Write 12h, 30d or 52w"),
+    ):
+        result = evrun("keys", "create", "x", option, value, cwd=tmp_path, check=False)
+        assert result.returncode == 2
+        assert said in result.stderr
 
 
 @pytest.mark.parametrize(

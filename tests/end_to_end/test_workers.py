@@ -13,6 +13,7 @@ from test_durability import all_logs
 from test_serve import prepare
 
 from evrun import Evrun
+from evrun.server.migrations import REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +86,9 @@ def test_the_schema_is_looked_at_and_upgraded(tmp_path: Path, url: str) -> None:
         for command, said in (
             ("current", "has no schema yet"),
             ("current", "has no schema yet"),
-            ("upgrade", "has schema 0003."),
-            ("current", "has schema 0003, the newest."),
-            ("upgrade", "has schema 0003."),
+            ("upgrade", f"has schema {REVISIONS[-1]}."),
+            ("current", f"has schema {REVISIONS[-1]}, the newest."),
+            ("upgrade", f"has schema {REVISIONS[-1]}."),
         ):
             shown = evrun("db", command, "--database", database, cwd=tmp_path).stdout
             assert said in shown

@@ -33,14 +33,14 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 
 # Imports run one way: a layer may import itself and those below it.
 LAYERS = (
-    ("errors", "_version", "_sent"),  # an error carries what was sent
+    ("errors", "_version", "_sent", "_files"),  # an error carries what was sent
     ("ids", "_retry", "_clock"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
     ("_config",),
     ("_failures",),
     ("_exchange",),
-    ("_connection", "_fast", "_reading"),
+    ("_connection", "_fast", "_fast_clients", "_reading"),
     ("_transport",),
     ("resources",),
     ("run",),

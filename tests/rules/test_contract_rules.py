@@ -221,6 +221,9 @@ def test_the_patches_that_may_happen_twice_are_named(operation_id: str, *, harml
     )
     url = f"https://api.test/v4{re.sub('{[^}]*}', 'id_1', path)}"
     assert is_harmless(httpx.Request("PATCH", url)) is harmless
+    # Whatever path the API stands under.
+    below = httpx.Request("PATCH", url.replace("/v4", "/logs/v4/evaluations/x"))
+    assert is_harmless(below) is harmless
 
 
 def test_every_patch_is_judged() -> None:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from served import Api
+from served import Api, Run, contract_operations
 
 from evrun.server import Conflict, Database, NotFound, create_key, list_keys, revoke_key
+from evrun.server.authentication import SCOPES, KeyScope
 from evrun.server.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def test_a_key_opens_the_default_organisation(database: Database, api: Api) -> None:
@@ -61,3 +67,69 @@ def test_the_embedded_key_ends_with_its_server(server: EmbeddedServer, url: str)
     assert Api(server.transport(), server.key).send("Projects_list").status_code == 200
     assert Api(server.transport(), other.key).send("Projects_list").status_code == 401
     other.close()
+
+
+METHODS: dict[KeyScope, set[str]] = {
+    "read": {"GET"},
+    "write": {"GET", "POST", "PATCH"},
+    "admin": {"GET", "POST", "PATCH", "DELETE"},
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_allows_what_its_scope_says(database: Database, api: Api, scope: KeyScope) -> None:
+    """On every operation: what is not allowed is 403, before anything else is looked at."""
+    client = Api(api.http._transport, create_key(database, "ci", scope=scope))
+    allowed = set()
+    for operation_id, (method, path, _) in contract_operations().items():
+        names = re.findall(r"{(\w+)}", path)
+        response = client.send(operation_id, content=b"{", **dict.fromkeys(names, "x"))
+        if response.status_code == 403:
+            assert f"{method} needs one with the scope" in response.json()["detail"]
+        else:
+            allowed.add(method)
+    assert allowed == METHODS[scope]
+
+
+def test_a_key_that_may_only_look_changes_nothing(database: Database, run: Run) -> None:
+    """It reads a run and cannot log to it; with `write` the same request succeeds."""
+    reader = Api(run.api.http._transport, create_key(database, "reader", scope="read"))
+    assert reader.ok("Evaluations_get", id=run.id)["id"] == run.id
+    refused = reader.send("Evaluations_log", run.log_body(output="x"), **run.path)
+    assert refused.status_code == 403
+    assert "--scope write" in refused.json()["detail"]
+    assert reader.ok("Logs_list", project_id=run.project_id)["total"] == 0
+    writer = Api(run.api.http._transport, create_key(database, "writer", scope="write"))
+    assert writer.ok("Evaluations_log", run.log_body(output="x"), **run.path)["id"]
+    assert writer.send("Evaluators_delete", id=run.evaluator_id).status_code == 403
+    assert run.api.ok("Evaluators_get", id=run.evaluator_id)
+
+
+def test_a_key_expires(database: Database, api: Api) -> None:
+    """Before its end it is good, from then on 401 says when it was; its name is free again."""
+    good = create_key(database, "ci", expires_in=timedelta(days=30))
+    assert Api(api.http._transport, good).send("Projects_list").status_code == 200
+    with pytest.raises(Conflict, match="already"):
+        create_key(database, "ci")
+    revoke_key(database, "ci")
+    expired = create_key(database, "ci", expires_in=timedelta(0))
+    response = Api(api.http._transport, expired).send("Projects_list")
+    assert response.status_code == 401
+    instant = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d"
+    assert re.match(rf"This key \(ci\) expired at {instant}", response.json()["detail"])
+    create_key(database, "ci")
+    assert [each.in_use for each in list_keys(database)] == [False, False, True]
+
+
+def test_a_key_from_before_there_were_scopes_allows_everything(file: Path) -> None:
+    """An upgraded database keeps its keys as good as they were."""
+    connection = sqlite3.connect(file)
+    connection.executescript((SCHEMAS / "0003.sql").read_text())
+    connection.close()
+    server = EmbeddedServer(file)
+    api = Api(server.transport(), "evk_" + "0" * 40)
+    evaluators = api.ok("Evaluators_list")
+    response = api.send("Evaluators_delete", id="evfn_none")
+    server.close()
+    assert len(evaluators) == 1
+    assert response.status_code == 404

@@ -210,7 +210,7 @@ def test_texts_are_compared_bytewise(database: Database) -> None:
     # What is only compared for equality, or has one of few values.
     assert {name.partition(".")[2] for name in otherwise} <= {
         *("sha256", "hint", "fingerprint", "version_num"),
-        *("type", "status", "arguments_type", "return_type"),
+        *("type", "status", "scope", "arguments_type", "return_type"),
     }
     assert len(rows) - len(otherwise) > 50
 

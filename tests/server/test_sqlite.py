@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine, event
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key
 from evrun.server.app import create_app
@@ -13,6 +14,9 @@ from evrun.server.hosting import Host
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from served import Run
+    from sqlalchemy import Connection
 
 
 @pytest.fixture
@@ -98,3 +102,35 @@ def test_a_full_disk_is_told(database: Database) -> None:
     with pytest.raises(Unavailable, match="disk under the database is full"):
         create_key(database, "x" * 100_000)
     create_key(database, "second")
+
+
+def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
+    """The ten-thousandth costs what the first did: no statement reads a whole table."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _r: Any, statement: str, parameters: Any, _x: Any, _m: Any) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        body = run.log_body(output="x", session_reference_id="s", reference_id="r")
+        for parent in ({}, {"parent_reference_id": "r"}):
+            log = {**body["log"], **parent}
+            send = {"datapoint_id": body["datapoint_id"], "log": log}
+            key = f"key-{len(parent)}"
+            answer = run.api.send("Evaluations_log", send, idempotency_key=key, **run.path)
+            assert answer.status_code == 201
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    def scans(connection: Connection) -> list[str]:
+        return [
+            f"{row[3]}: {statement}"
+            for statement, parameters in statements
+            if statement.startswith(("SELECT", "UPDATE", "DELETE"))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            if row[3].startswith("SCAN") and "SUBQUERY" not in row[3]
+        ]
+
+    assert len(statements) > 20
+    assert database.read(scans) == []

@@ -10,6 +10,7 @@ from evrun import __version__
 from evrun.cli.database import db
 from evrun.cli.demo import demo
 from evrun.cli.doctor import doctor
+from evrun.cli.keeping import backup, prune
 from evrun.cli.keys import keys
 from evrun.cli.serve import serve
 from evrun.errors import EvrunError, InvalidRequestError
@@ -48,5 +49,7 @@ def app() -> None:
 app.add_command(demo)
 app.add_command(serve)
 app.add_command(keys)
+db.add_command(backup)
+db.add_command(prune)
 app.add_command(db)
 app.add_command(doctor)

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from evrun.cli.database import database_option, opened
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from evrun.server.authentication import KeyScope
+
+# As in `evrun.server.authentication`, which an installation without the server lacks.
+SCOPES = ("read", "write", "admin")
+
+
+class Duration(click.ParamType[timedelta]):
+    """A number and a unit: `30d`."""
+
+    name = "duration"
+    units = {"h": "hours", "d": "days", "w": "weeks"}  # noqa: RUF012 - it is never changed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the time that a text says."""
+        if isinstance(value, timedelta):
+            return value
+        said = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", value)
+        if said is None:
+            self.fail(f"{value!r} is no duration. Write 12h, 30d or 52w.", param, ctx)
+        return timedelta(**{self.units[said[2]]: int(said[1])})
 
 
 @click.group
@@ -16,13 +44,26 @@ def keys() -> None:
 
 @keys.command
 @click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="admin",
+    show_default=True,
+    help="What it allows: read to look, write to create and change too, admin to delete as well.",
+)
+@click.option(
+    "--expires",
+    type=Duration(),
+    metavar="DURATION",
+    help="How long it is good, as in 12h, 30d or 52w; for ever without.",
+)
 @database_option
-def create(name: str, database: str) -> None:
+def create(name: str, scope: KeyScope, expires: timedelta | None, database: str) -> None:
     """Create a key called NAME and print it: once, alone on its line."""
     with opened(database) as store:
         from evrun.server.authentication import create_key  # noqa: PLC0415 - an optional extra
 
-        key = create_key(store, name)
+        key = create_key(store, name, scope=scope, expires_in=expires)
     click.echo(f"A new key, {name}. It is shown this once; keep it as EVRUN_API_KEY:", err=True)
     click.echo(key)
 
@@ -30,16 +71,20 @@ def create(name: str, database: str) -> None:
 @keys.command("list")
 @database_option
 def list_(database: str) -> None:
-    """List the keys, revoked ones too."""
+    """List the keys, revoked and expired ones too."""
     with opened(database) as store:
         from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
 
         found = list_keys(store)
-    table = Table("name", "begins with", "created", "revoked")
+    table = Table("name", "begins with", "scope", "created", "expires", "revoked")
     for key in found:
-        revoked = "" if key.revoked_at is None else f"{key.revoked_at:%Y-%m-%d %H:%M} UTC"
-        table.add_row(key.name, key.hint, f"{key.created_at:%Y-%m-%d %H:%M} UTC", revoked)
+        times = (key.created_at, key.expires_at, key.revoked_at)
+        table.add_row(key.name, key.hint, key.scope, *map(_shown, times))
     Console().print(table)
+
+
+def _shown(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
 @keys.command

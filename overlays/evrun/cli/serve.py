@@ -102,7 +102,7 @@ def _announce(store: Database, database: str, host: str, port: int) -> None:
     address = f"[{host}]" if ":" in host else host
     click.echo(f"evrun serves {shown}. Clients find it with", err=True)
     click.echo(f"  export EVRUN_BASE_URL=http://{address}:{port}/v4", err=True)
-    if not any(key.revoked_at is None for key in list_keys(store)):
+    if not any(key.in_use for key in list_keys(store)):
         click.echo(
             f"It has no key yet; make one with `evrun keys create NAME --database {shown}`.",
             err=True,

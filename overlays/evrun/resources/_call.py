@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 import httpx
 from attrs import evolve, frozen
 
-from evrun._exchange import COMPRESSED, EXTRA_QUERY, RECEIVED, parser_error
+from evrun._exchange import COMPRESSED, EXTRA_QUERY, RAISED, RECEIVED, parser_error
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
@@ -94,6 +94,8 @@ class Call(Generic[R]):
                 f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
             ) from error
         except _GENERATED as error:
+            if error is RAISED.get():
+                raise
             received = RECEIVED.get()
             if received is None:
                 raise InvalidRequestError(

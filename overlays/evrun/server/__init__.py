@@ -1,15 +1,24 @@
 """evrun's own server of the v4 Evaluations API, over SQLite or PostgreSQL."""
 
 from evrun.server.app import create_app
-from evrun.server.authentication import KeyInfo, create_key, list_keys, revoke_key
+from evrun.server.authentication import KeyInfo, KeyScope, create_key, list_keys, revoke_key
 from evrun.server.database import Database
-from evrun.server.refusals import Conflict, DatabaseUnusable, NotFound, Refusal, Unavailable
+from evrun.server.refusals import (
+    Conflict,
+    DatabaseUnusable,
+    Forbidden,
+    NotFound,
+    Refusal,
+    Unavailable,
+)
 
 __all__ = [
     "Conflict",
     "Database",
     "DatabaseUnusable",
+    "Forbidden",
     "KeyInfo",
+    "KeyScope",
     "NotFound",
     "Refusal",
     "Unavailable",

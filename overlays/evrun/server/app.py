@@ -149,7 +149,10 @@ class _Server:
         """Carry out a request, in a worker thread. What it writes is still to be committed."""
 
         def authenticated(connection: Connection) -> Scope:
-            return Scope(connection, self._authenticator.organisation(connection, key))
+            caller = self._authenticator.authenticate(connection, key)
+            request.scope["evrun.caller"] = caller
+            caller.require(operation.method)
+            return Scope(connection, caller.organisation_id)
 
         def parsed() -> tuple[Any, Any]:
             parameters = parse_parameters(
@@ -211,6 +214,7 @@ async def _health(_: Request) -> Response:
 
 _STATUSES: dict[type[refusals.Refusal], int] = {
     Unauthenticated: 401,
+    refusals.Forbidden: 403,
     refusals.NotFound: 404,
     refusals.Conflict: 409,
     TooLarge: 413,

@@ -1,29 +1,38 @@
-"""API keys: who a request acts for. Only hashes are kept."""
+"""API keys: who a request acts for, and what it may do. Only hashes are kept."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import frozen
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import and_, insert, or_, select, update
 
 from evrun.server.identifiers import new_id
-from evrun.server.refusals import Conflict, NotFound, Refusal
+from evrun.server.refusals import Conflict, Forbidden, NotFound, Refusal
 from evrun.server.schema import api_keys
 from evrun.server.store import organisations
-from evrun.server.store.scope import now
+from evrun.server.store.scope import now, utc_text
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from evrun.server.database import Database
 
 HEADER = "X-API-KEY"
+KeyScope = Literal["read", "write", "admin"]
+"""What a key allows: `read` looks, `write` creates and changes too, `admin` deletes as well."""
+SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
+
+_METHODS: dict[KeyScope, frozenset[str]] = {
+    "read": frozenset({"GET"}),
+    "write": frozenset({"GET", "POST", "PATCH"}),
+    "admin": frozenset({"GET", "POST", "PATCH", "DELETE"}),
+}
 _PREFIX = "evk_"
 _HINT = 12  # characters of a key that are shown; more than 150 random bits stay secret
 _RANDOM = 40
@@ -44,6 +53,36 @@ class KeyInfo:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    scope: KeyScope
+    expires_at: datetime | None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it opens the server now."""
+        expired = self.expires_at is not None and self.expires_at <= now()
+        return self.revoked_at is None and not expired
+
+
+@frozen(kw_only=True)
+class Caller:
+    """Who asks, as the key says."""
+
+    organisation_id: str
+    key_id: str
+    """`local` for the key of an embedded server."""
+    hint: str
+    """The key's first characters."""
+    scope: KeyScope
+
+    def require(self, method: str) -> None:
+        """Raise `Forbidden` unless the key allows requests of this method."""
+        if method in _METHODS[self.scope]:
+            return
+        needed = next(scope for scope in SCOPES if method in _METHODS[scope])
+        raise Forbidden(
+            f"This key allows {self.scope} requests only, and {method} needs one with the scope "
+            f"{needed}. `evrun keys create NAME --scope {needed}` makes one."
+        )
 
 
 def generate_key() -> str:
@@ -52,21 +91,23 @@ def generate_key() -> str:
 
 
 class Authenticator:
-    """Tells which organisation a key belongs to.
+    """Tells who a key belongs to.
 
     `local_key` lives in memory only and acts for the default organisation.
     """
 
     def __init__(self, local_key: str | None = None) -> None:
-        self._local = None if local_key is None else _hash(local_key)
+        self._local = None if local_key is None else hash_key(local_key)
 
-    def organisation(self, connection: Connection, key: str) -> str:
-        """Return the organisation's id. Raises `Unauthenticated`."""
-        hashed = _hash(key)
+    def authenticate(self, connection: Connection, key: str) -> Caller:
+        """Return whose key it is. Raises `Unauthenticated`."""
+        hashed = hash_key(key)
         if self._local is not None and hmac.compare_digest(self._local, hashed):
             found = organisations.find_default(connection)
             if found is not None:
-                return found
+                return Caller(
+                    organisation_id=found, key_id="local", hint=key[:_HINT], scope="admin"
+                )
         query = select(api_keys).where(api_keys.c.sha256 == hashed)
         row = connection.execute(query).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], hashed):
@@ -74,26 +115,42 @@ class Authenticator:
                 f"The server does not know this key. Check the {HEADER} header; "
                 "`evrun keys create NAME` makes a key."
             )
-        if row["revoked_at"] is not None:
+        info = _info(row)
+        if not info.in_use:
             raise Unauthenticated(
-                f"This key ({row['name']}) was revoked. `evrun keys create NAME` makes a new one."
+                f"This key ({info.name}) {_end(info)}. `evrun keys create NAME` makes a new one."
             )
-        organisation: str = row["organisation_id"]
-        return organisation
+        return Caller(
+            organisation_id=row["organisation_id"],
+            key_id=info.id,
+            hint=info.hint,
+            scope=info.scope,
+        )
 
 
-def create_key(database: Database, name: str) -> str:
+def _end(info: KeyInfo) -> str:
+    if info.revoked_at is not None or info.expires_at is None:
+        return "was revoked"
+    return f"expired at {utc_text(info.expires_at)}"
+
+
+def create_key(
+    database: Database,
+    name: str,
+    *,
+    scope: KeyScope = "admin",
+    expires_in: timedelta | None = None,
+) -> str:
     """Create a key of the default organisation and return it; it cannot be read again.
 
-    Raises `Conflict` if a key of that name is in use.
+    It is good for ever unless `expires_in` says how long. Raises `Conflict` if a key of that name
+    is in use.
     """
     key = generate_key()
 
     def work(connection: Connection) -> None:
         organisation_id = organisations.find_or_create(connection, lock=True)
-        taken = select(api_keys.c.id).where(
-            api_keys.c.name == name, api_keys.c.revoked_at.is_(None)
-        )
+        taken = select(api_keys.c.id).where(api_keys.c.name == name, _in_use())
         if connection.execute(taken).first() is not None:
             raise Conflict(f"There is a key named {name!r} already. Revoke it, or name another.")
         connection.execute(
@@ -102,8 +159,10 @@ def create_key(database: Database, name: str) -> str:
                 organisation_id=organisation_id,
                 name=name,
                 hint=key[:_HINT],
-                sha256=_hash(key),
+                sha256=hash_key(key),
                 created_at=now(),
+                scope=scope,
+                expires_at=None if expires_in is None else now() + expires_in,
             )
         )
 
@@ -112,20 +171,29 @@ def create_key(database: Database, name: str) -> str:
 
 
 def list_keys(database: Database) -> list[KeyInfo]:
-    """Return every key, oldest first, revoked ones too."""
+    """Return every key, oldest first, revoked and expired ones too."""
     query = select(api_keys).order_by(api_keys.c.id)
     return database.read(
-        lambda connection: [
-            KeyInfo(
-                id=row["id"],
-                hint=row["hint"],
-                name=row["name"],
-                created_at=row["created_at"],
-                revoked_at=row["revoked_at"],
-            )
-            for row in connection.execute(query).mappings()
-        ]
+        lambda connection: [_info(row) for row in connection.execute(query).mappings()]
     )
+
+
+def _info(row: RowMapping) -> KeyInfo:
+    return KeyInfo(
+        id=row["id"],
+        hint=row["hint"],
+        name=row["name"],
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+        scope=row["scope"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _in_use() -> ColumnElement[bool]:
+    """Return what `KeyInfo.in_use` says, as SQL."""
+    keys = api_keys.c
+    return and_(keys.revoked_at.is_(None), or_(keys.expires_at.is_(None), keys.expires_at > now()))
 
 
 def revoke_key(database: Database, name_or_id: str) -> None:
@@ -153,6 +221,7 @@ def revoke_key(database: Database, name_or_id: str) -> None:
     database.write(work)
 
 
-def _hash(key: str) -> str:
+def hash_key(key: str) -> str:
+    """Return what is kept of a key."""
     # A random key of 240 bits needs no slow hash: there is nothing to guess.
     return hashlib.sha256(key.encode()).hexdigest()

@@ -98,7 +98,7 @@ class GroupCommit:
             settled, aside = self._together(batch)
         except _Spoilt:
             settled, aside = [], batch
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
             for item in batch:
                 item.future.set_exception(explained(self._backend, error))
             return
@@ -115,12 +115,12 @@ class GroupCommit:
 
     def _together(
         self, batch: list[_Item]
-    ) -> tuple[list[tuple[_Item, Any, Exception | None]], list[_Item]]:
+    ) -> tuple[list[tuple[_Item, Any, BaseException | None]], list[_Item]]:
         """Return how each piece of work ended, and what is to be done on its own.
 
         A refusal may rest on what others of the batch wrote: it too counts after the commit only.
         """
-        settled: list[tuple[_Item, Any, Exception | None]] = []
+        settled: list[tuple[_Item, Any, BaseException | None]] = []
         aside: list[_Item] = []
         committing = False
         try:
@@ -137,7 +137,7 @@ class GroupCommit:
                             aside.append(item)
                         else:
                             raise _Spoilt from error
-                    except Exception as error:  # noqa: BLE001 - as above
+                    except BaseException as error:  # noqa: BLE001 - as above
                         settled.append((item, None, error))
                 committing = True
         except StatementError as error:
@@ -155,7 +155,7 @@ class GroupCommit:
         """Do one piece of work in a transaction of its own, again if it loses a race."""
         try:
             item.future.set_result(self._answer(item.work))
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             item.future.set_exception(explained(self._backend, error))
 
     def _answer(self, work: Callable[[Connection], Any]) -> Any:
@@ -190,7 +190,7 @@ def cause_of(error: BaseException) -> BaseException:
     return error.orig if isinstance(error, StatementError) and error.orig else error
 
 
-def explained(backend: Backend, error: Exception) -> Exception:
+def explained(backend: Backend, error: BaseException) -> BaseException:
     """Return the exception that tells why, which may be `error` itself."""
     cause = cause_of(error)
     # A column type may refuse a value; SQLAlchemy wraps what it raises.

@@ -1,6 +1,7 @@
 """Why the server says no. The store raises these; only `app` turns them into HTTP.
 
 Refusal
+├── Forbidden      403: the key is good, and does not allow this
 ├── NotFound       404: no such object, or another organisation's
 ├── Conflict       409: contradicts what is stored
 ├── Rule           422: reads well and breaks a rule, with the place
@@ -17,6 +18,10 @@ Location = tuple[str | int, ...]
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
     """The root. Its text is the sentence that the caller reads."""
+
+
+class Forbidden(Refusal):
+    """The key does not allow this."""
 
 
 class NotFound(Refusal):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Double,
     ForeignKey,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -133,6 +135,8 @@ api_keys = Table(
     Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
     _created(),
     Column("revoked_at", UtcDateTime),
+    Column("scope", String(16), nullable=False, server_default="admin"),
+    Column("expires_at", UtcDateTime),
 )
 
 # What was answered to a POST under a key of the caller's, for repeating it (see `idempotency`).
@@ -323,7 +327,23 @@ logs = Table(
     Index(None, "project_id", "created_at", "id"),
     Index(None, "session_id"),
     Index(None, "organisation_id", "reference_id"),
+    # What refers to a run, an evaluatee or a parent: deleting one looks for it (see `retention`).
+    Index(None, "run_id"),
+    Index(None, "evaluatee_id"),
+    Index(
+        None,
+        "parent_id",
+        sqlite_where=text("parent_id IS NOT NULL"),
+        postgresql_where=text("parent_id IS NOT NULL"),
+    ),
 )
+
+COUNTS: ColumnElement[bool] = literal_column("logs.newest")
+"""Whether a log is the newest of its run, evaluatee and datapoint.
+
+SQLite uses an index over some rows only where the condition is the index's own, to the letter; from
+the column SQLAlchemy makes `newest = 1`, and every log would be read.
+"""
 
 # The newest feedback of each kind on a log, one row for each of its labels.
 log_feedback = Table(

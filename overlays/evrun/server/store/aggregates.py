@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
-from evrun.server.schema import evaluatees, logs, results, run_evaluators
+from evrun.server.schema import COUNTS, evaluatees, logs, results, run_evaluators
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def of_runs(scope: Scope, run_ids: Sequence[str]) -> dict[str, list[Json]]:
     verdicts = (
         select(results.c.evaluator_version_id, results.c.score, logs.c.evaluatee_id)
         .join(logs, logs.c.id == results.c.log_id)
-        .where(results.c.run_id.in_(run_ids), logs.c.newest)
+        .where(results.c.run_id.in_(run_ids), COUNTS)
         .subquery()
     )
     query = (

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import NotFound, Rule
 from evrun.server.schema import (
+    COUNTS,
     datapoints,
     dataset_versions,
     logs,
@@ -109,7 +110,7 @@ def _record(
             logs.c.run_id == run["id"],
             logs.c.evaluatee_id == evaluatee["id"],
             logs.c.datapoint_id == datapoint_id,
-            logs.c.newest,
+            COUNTS,
         )
         .values(newest=False)
     )

@@ -9,6 +9,7 @@ from attrs import frozen
 from sqlalchemy import func, or_, select
 
 from evrun.server.schema import (
+    COUNTS,
     dataset_versions,
     datasets,
     evaluatees,
@@ -154,7 +155,7 @@ def _mean(evaluator_id: str) -> ColumnElement[Any]:
         .where(
             results.c.run_id == evaluation_runs.c.id,
             results.c.evaluator_id == evaluator_id,
-            logs.c.newest,
+            COUNTS,
             logs.c.evaluatee_id == evaluatees.c.id,
         )
         .correlate(evaluation_runs, evaluatees)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from evrun.server.schema import datapoints, dataset_versions, logs
+from evrun.server.schema import COUNTS, datapoints, dataset_versions, logs
 from evrun.server.store import logs as log_store
 from evrun.server.store.datasets import datapoint_response
 from evrun.server.store.runs import evaluatee_of, run_row
@@ -39,7 +39,7 @@ def list_page(scope: Scope, run_id: str, *, evaluatee_id: str | None, page: int,
                 logs.c.run_id == run_id,
                 logs.c.evaluatee_id == evaluatee["id"],
                 logs.c.datapoint_id.in_([row["id"] for row in rows]),
-                logs.c.newest,
+                COUNTS,
             )
         )
         shown = {log["source_datapoint_id"]: log for log in log_store.present(scope, newest)}
