@@ -262,7 +262,9 @@ def _check_consistency(
             raise _other("project", log["project"], name)
     if "config" in log:
         config = configs.owned(scope, evaluatee["config_id"])
-        if log["config"]["type"] != "model" or not configs.same_settings(config, log["config"]):
+        if log["config"].get("type", "model") != "model" or not configs.same_settings(
+            config, log["config"]
+        ):
             raise Rule(
                 ("body", "log", "config"),
                 f"It differs from the run's config, {config['id']}. Leave config out.",
