@@ -139,6 +139,22 @@ def test_cancelling_reaches_the_application(slow: Slow, file: Path) -> None:
     server.close()
 
 
+def test_cancelling_reaches_a_request_that_was_just_handed_over(
+    slow: Slow, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request starts the server: there is no moment at which it cannot be taken back."""
+    submit = embedded._Cell.submit
+
+    def lingering(*given: Any) -> Any:
+        future = submit(*given)
+        slow.started.wait(5)
+        threading.Event().wait(0.3)
+        return future
+
+    monkeypatch.setattr(embedded._Cell, "submit", lingering)
+    test_cancelling_reaches_the_application(slow, file)
+
+
 def test_closing_ends_what_does_not_end(
     slow: Slow, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

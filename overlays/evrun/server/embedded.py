@@ -78,8 +78,9 @@ class EmbeddedServer:
     async def submit_async(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         """Like `submit`, awaited while the server starts."""
         if not self._cell.started:
-            # Opening the file takes a while: not on the caller's loop.
-            return await asyncio.to_thread(self._cell.submit, request, content)
+            # Opening the file takes a while: not on the caller's loop. Only that: a caller who is
+            # cancelled while a thread hands the request over could not take it back.
+            await asyncio.to_thread(self._cell.start, request)
         return self._cell.submit(request, content)
 
     def close(self) -> None:
@@ -106,18 +107,26 @@ class _Cell:
     def started(self) -> bool:
         return self._host is not None
 
+    def start(self, request: httpx.Request) -> None:
+        """Start the host if there is none. Raises `httpx.ConnectError`, about `request`."""
+        with self._lock:
+            self._started(request)
+
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         with self._lock:
-            if self._closed:
-                raise httpx.ConnectError(
-                    "the embedded server is closed; make a new Evrun.local(…)", request=request
-                )
-            if self._host is None:
-                try:
-                    self._host = Host(self._make_app())
-                except (DatabaseUnusable, Unavailable) as error:
-                    raise httpx.ConnectError(str(error), request=request) from error
-            return self._host.submit(request, content)
+            return self._started(request).submit(request, content)
+
+    def _started(self, request: httpx.Request) -> Host:
+        if self._closed:
+            raise httpx.ConnectError(
+                "the embedded server is closed; make a new Evrun.local(…)", request=request
+            )
+        if self._host is None:
+            try:
+                self._host = Host(self._make_app())
+            except (DatabaseUnusable, Unavailable) as error:
+                raise httpx.ConnectError(str(error), request=request) from error
+        return self._host
 
     def close(self) -> None:
         with self._lock:
