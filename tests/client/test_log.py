@@ -115,7 +115,11 @@ def test_a_session_that_is_left_out_is_none(kind: str) -> None:
             {"log": {"config": {"model": "m", "tools": [{"id": "x", "source": "organization"}]}}},
             "log.config.tools[0].id: 'x' does not begin with 'oc_'.",
         ),
-        ({"log": LogRequest(session_id="pr_1")}, "log.session_id: `pr_1` is a project id; did you"),
+        pytest.param(
+            {"log": LogRequest(session_id="pr_1")},
+            "log.session_id: `pr_1` is a project id; did you",
+            id="a model",  # whose text says where it lies in memory
+        ),
     ],
     ids=str,
 )

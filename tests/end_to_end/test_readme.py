@@ -56,7 +56,10 @@ def test_the_commands_are_those_that_ci_runs() -> None:
     """CI installs and tests with exactly the README's two commands."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     installs = re.findall(r"^    pip (install .*?) && (.*)$", README, re.MULTILINE)
-    assert [command for _, command in installs] == ["evrun demo", "pytest"]
+    assert [command for _, command in installs] == [
+        "evrun demo",
+        "pytest -n 2 --dist loadfile",
+    ]
     for install, command in installs:
         assert install.removeprefix("install ") in script
         assert re.search(rf"(^|/|\s){command}($|\s)", script, re.MULTILINE)
