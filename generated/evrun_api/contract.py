@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "312998c0deeec008aefcd1040d9d3a77849c963dc3094dd74de30989b6d9ac85"
+SHA256 = "ca3c7ccedf2ceff54e6f6c81ae9f378196883134a80fca37a04d28b9c104c13e"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -845,6 +845,17 @@ class EvaluationsLogParameters(BaseModel):
     ] = None
 
 
+class EvaluationsLogManyParameters(BaseModel):
+    evaluation_id: Annotated[
+        str,
+        Field(
+            json_schema_extra={"x-id-prefix": "evrun_"},
+            max_length=128,
+            pattern="^(evrun_|ev_)[A-Za-z0-9_-]+$",
+        ),
+    ]
+
+
 class EvaluationsResultParameters(BaseModel):
     evaluation_id: Annotated[
         str,
@@ -1135,6 +1146,27 @@ class CreateEvaluationRequest(BaseModel):
     name: Annotated[str | None, Field(description="A name by which people recognise the run.")] = (
         None
     )
+
+
+class EvaluationLogOutcome(BaseModel):
+    """
+    What became of one of many logs: `log` and `replayed` if it is stored, else `detail`.
+    """
+
+    status: Annotated[
+        int,
+        Field(
+            description="201 if the log is stored, else what the single call would have been refused with."
+        ),
+    ]
+    log: Annotated[CreateLogResponse | None, Field(description="Where the log now is.")] = None
+    replayed: Annotated[
+        bool | None, Field(description="Whether it was stored before, under the same key.")
+    ] = None
+    detail: Annotated[
+        str | list[ValidationError] | None,
+        Field(description="Why it was refused, as the single call would say it."),
+    ] = None
 
 
 class Feedback(BaseModel):
@@ -1569,6 +1601,17 @@ class CreateDatapointRequest(BaseModel):
             description="What a good output looks like, in any form that the evaluators understand."
         ),
     ] = None
+
+
+class CreateEvaluationLogsResponse(BaseModel):
+    """
+    What became of many logs.
+    """
+
+    results: Annotated[
+        list[EvaluationLogOutcome],
+        Field(description="One result for each log, in the order of the request."),
+    ]
 
 
 class CreateEvaluatorRequest(BaseModel):
@@ -2180,6 +2223,40 @@ class CreateEvaluationLogRequest(BaseModel):
     log: Annotated[LogRequest, Field(description="What was generated, and how.")]
 
 
+class EvaluationLogItem(BaseModel):
+    """
+    One of many logs, and the datapoint it is for.
+    """
+
+    datapoint_id: Annotated[
+        str,
+        Field(
+            description="The row of the run's dataset that the output was generated for.",
+            max_length=128,
+            pattern="^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$",
+        ),
+    ]
+    log: Annotated[LogRequest, Field(description="What was generated, and how.")]
+    evaluatee_id: Annotated[
+        str | None,
+        Field(
+            description="Which of the run's evaluatees produced the output; the first if left out.",
+            json_schema_extra={"x-id-prefix": "evv_"},
+            max_length=128,
+            pattern="^evv_[A-Za-z0-9_-]+$",
+        ),
+    ] = None
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            description="Stands for this log, as the header of that name does for a single call.",
+            max_length=255,
+            min_length=1,
+            pattern="^[!-~]+$",
+        ),
+    ] = None
+
+
 class ProjectConfigResponse(BaseModel):
     """
     A config, and how a project uses it.
@@ -2208,6 +2285,21 @@ class ProjectConfigResponse(BaseModel):
         Field(description="Mean verdicts on the config, if they were asked for."),
     ] = None
     config: Annotated[ConfigResponse, Field(description="The config.")]
+
+
+class CreateEvaluationLogsRequest(BaseModel):
+    """
+    Many outputs that were generated outside the platform, for one run.
+    """
+
+    logs: Annotated[
+        list[EvaluationLogItem],
+        Field(
+            description="The logs. Those for the same datapoint count in this order.",
+            max_length=1000,
+            min_length=1,
+        ),
+    ]
 
 
 class EvaluationDatapointSnapshotResponse(BaseModel):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .create_datapoints_by_logs_request import CreateDatapointsByLogsRequest
     from .create_dataset_request import CreateDatasetRequest
     from .create_evaluation_log_request import CreateEvaluationLogRequest
+    from .create_evaluation_logs_request import CreateEvaluationLogsRequest
+    from .create_evaluation_logs_response import CreateEvaluationLogsResponse
     from .create_evaluation_request import CreateEvaluationRequest
     from .create_evaluation_result_log_request import CreateEvaluationResultLogRequest
     from .create_evaluator_request import CreateEvaluatorRequest
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from .error_response import ErrorResponse
     from .evaluatee_response import EvaluateeResponse
     from .evaluation_datapoint_snapshot_response import EvaluationDatapointSnapshotResponse
+    from .evaluation_log_item import EvaluationLogItem
+    from .evaluation_log_outcome import EvaluationLogOutcome
     from .evaluation_response import EvaluationResponse
     from .evaluation_result_response import EvaluationResultResponse
     from .evaluation_status import EvaluationStatus
@@ -164,6 +168,8 @@ __all__ = (
     "CreateDatapointsByLogsRequest",
     "CreateDatasetRequest",
     "CreateEvaluationLogRequest",
+    "CreateEvaluationLogsRequest",
+    "CreateEvaluationLogsResponse",
     "CreateEvaluationRequest",
     "CreateEvaluationResultLogRequest",
     "CreateEvaluatorRequest",
@@ -178,6 +184,8 @@ __all__ = (
     "ErrorResponse",
     "EvaluateeResponse",
     "EvaluationDatapointSnapshotResponse",
+    "EvaluationLogItem",
+    "EvaluationLogOutcome",
     "EvaluationResponse",
     "EvaluationResultResponse",
     "EvaluationStatus",
@@ -298,6 +306,8 @@ _MODULE_OF = {
     "CreateDatapointsByLogsRequest": ".create_datapoints_by_logs_request",
     "CreateDatasetRequest": ".create_dataset_request",
     "CreateEvaluationLogRequest": ".create_evaluation_log_request",
+    "CreateEvaluationLogsRequest": ".create_evaluation_logs_request",
+    "CreateEvaluationLogsResponse": ".create_evaluation_logs_response",
     "CreateEvaluationRequest": ".create_evaluation_request",
     "CreateEvaluationResultLogRequest": ".create_evaluation_result_log_request",
     "CreateEvaluatorRequest": ".create_evaluator_request",
@@ -312,6 +322,8 @@ _MODULE_OF = {
     "ErrorResponse": ".error_response",
     "EvaluateeResponse": ".evaluatee_response",
     "EvaluationDatapointSnapshotResponse": ".evaluation_datapoint_snapshot_response",
+    "EvaluationLogItem": ".evaluation_log_item",
+    "EvaluationLogOutcome": ".evaluation_log_outcome",
     "EvaluationResponse": ".evaluation_response",
     "EvaluationResultResponse": ".evaluation_result_response",
     "EvaluationStatus": ".evaluation_status",
