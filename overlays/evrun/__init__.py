@@ -19,6 +19,7 @@ from evrun.errors import (
     FieldError,
     InvalidIdError,
     InvalidRequestError,
+    LogsFailedError,
     NotFoundError,
     PermissionDeniedError,
     PoolTimeoutError,
@@ -53,6 +54,7 @@ from evrun.ids import (
     UserId,
     parse_id,
 )
+from evrun.logged import LoggedItem, LoggedItems
 from evrun.run import AsyncRun, Run
 from evrun.sorting import EvaluatorSort, FeedbackSort
 
@@ -90,6 +92,9 @@ __all__ = [
     "InvalidRequestError",
     "LinkedToolId",
     "LogId",
+    "LoggedItem",
+    "LoggedItems",
+    "LogsFailedError",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import uuid
@@ -46,8 +47,14 @@ EXTRA_QUERY: ContextVar[Query] = ContextVar("evrun_extra_query", default=())
 """Query parameters of the current call that OpenAPI cannot declare: generated code leaves them out.
 """
 
+COMPRESSED: ContextVar[bool] = ContextVar("evrun_compressed", default=False)
+"""Whether the body of the current call is compressed: its server has announced that it reads that.
+"""
+
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _CAPABILITIES: Final = "Evrun-Capabilities"
+_NUMBER: Final = re.compile("[0-9]{1,9}")
+_WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
 
 HARMLESS_PATCH: Final = re.compile(
     r".*(/evaluations/[^/]+/(status|evaluators)|/logs(/[^/]+)?)", re.ASCII
@@ -94,15 +101,20 @@ class Announced:
 
     idempotency: bool = False
     """It recognises a repeated `Idempotency-Key`."""
+    batch: int = 0
+    """Logs that it takes in one request; 0 if it has no such operation."""
 
     def note(self, response: httpx.Response) -> None:
-        """Remember an announcement: `Evrun-Capabilities: idempotency=86400` (RFC 9651).
+        """Remember an announcement: `Evrun-Capabilities: idempotency=86400, batch=1000` (RFC 9651).
 
         An answer without one takes nothing back: it may come from a proxy in between.
         """
         for member in response.headers.get(_CAPABILITIES, "").split(","):
-            if member.partition("=")[0].strip() == "idempotency":
+            name, _, value = member.strip().partition("=")
+            if name == "idempotency":
                 self.idempotency = True
+            elif name == "batch" and _NUMBER.fullmatch(value):
+                self.batch = int(value)
 
 
 def exchange(
@@ -178,7 +190,13 @@ def prepare(request: httpx.Request, options: Options) -> httpx.Request:
     request.headers.update(options.headers)
     if request.method == "POST":
         request.headers.setdefault(IDEMPOTENCY_KEY, str(uuid.uuid4()))
-    return _with_body(request, _merged(request, options.body)) if options.body else request
+    if options.body:
+        request = _with_body(request, _merged(request, options.body))
+    if COMPRESSED.get() and len(request.content) >= _WORTH_COMPRESSING:
+        request.headers["Content-Encoding"] = "gzip"
+        # The fastest level: it leaves a fifth of usual logs, and the best one an eighth.
+        request = _with_body(request, gzip.compress(request.content, compresslevel=1, mtime=0))
+    return request
 
 
 def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:

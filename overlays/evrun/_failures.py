@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,6 @@ from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     Outcome = httpx.Response | httpx.HTTPError
 
 _REQUEST_ID: Final = "X-Request-ID"
@@ -276,6 +275,32 @@ def decode_error(
         "Is base_url the address of a v4 API?",
         **_answer(response, request),
     )
+
+
+def part_error(
+    status: int, detail: Any, response: httpx.Response, part: dict[str, Any], name: str
+) -> errors.StatusError:
+    """Return the error for a part of a request that was refused, while the whole is a success.
+
+    `part` is a body that holds this part alone: what was sent of it. `name` says which it is.
+    """
+    request = response.request
+    kept = ("content-encoding", "content-length", "idempotency-key")  # they are the whole's
+    alone = httpx.Request(
+        request.method,
+        request.url,
+        headers={each: value for each, value in request.headers.items() if each not in kept},
+        content=json.dumps(part, ensure_ascii=False).encode(),
+    )
+    refusal = httpx.Response(
+        status,
+        json={"detail": detail},
+        headers={_REQUEST_ID: response.headers.get(_REQUEST_ID, "")},
+        request=alone,
+    )
+    error = _status_error(refusal, alone, ambiguous=False, now=datetime.fromtimestamp(0, UTC))
+    error.args = (f"{name}: {error}",)
+    return error
 
 
 def _answer(response: httpx.Response, request: httpx.Request) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from evrun._retry import Wait
-from evrun._sent import masked_body, masked_headers
+from evrun._sent import masked_body, masked_headers, plain_body
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def log_attempt(request: httpx.Request, number: int, *, payloads: bool) -> None:
             "%s %s: attempt %d; %s; %s",
             *(request.method, request.url, number),
             _headers(masked_headers(request.headers)),
-            _payload(request.content, payloads=payloads),
+            _payload(plain_body(request), payloads=payloads),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,15 @@ _SECRET_WORDS: Final = frozenset(
 """Parts of the names of headers that nobody else may see; gateways in between have keys too."""
 _SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
 _OWN_TO_HTTP: Final = frozenset(
-    {"host", "accept", "accept-encoding", "connection", "content-length", "user-agent"}
+    {
+        "host",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",  # the body is shown, and sent by curl, as it is
+        "content-length",
+        "user-agent",
+    }
 )
 
 
@@ -44,7 +53,7 @@ class SentRequest:
     body: str
     """Secret fields are masked."""
     body_size: int
-    """Bytes of the whole body; `body` may hold fewer."""
+    """Bytes of the whole body before compression; `body` may hold fewer."""
 
     def as_curl(self) -> str:
         """Return a shell command that sends the same request; the key is `$EVRUN_API_KEY` in it."""
@@ -68,7 +77,7 @@ class SentRequest:
 
 def sent(request: httpx.Request) -> SentRequest:
     """Return what `request` says, without secrets."""
-    content = request.content
+    content = plain_body(request)
     return SentRequest(
         method=request.method,
         url=str(request.url),
@@ -76,6 +85,13 @@ def sent(request: httpx.Request) -> SentRequest:
         body=masked_body(content)[:BODY_LIMIT],
         body_size=len(content),
     )
+
+
+def plain_body(request: httpx.Request) -> bytes:
+    """Return the body as it was before we compressed it."""
+    if request.headers.get("Content-Encoding") != "gzip":
+        return request.content
+    return gzip.decompress(request.content)
 
 
 def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -163,7 +163,7 @@ class Evrun(BaseClient[Pool]):
         """Evaluation runs, and what is logged to them."""
         from evrun.resources.evaluations import Evaluations
 
-        return Evaluations(self.generated)
+        return Evaluations(self.generated, self._announced)
 
     @cached_property
     def projects(self) -> Projects:
@@ -323,7 +323,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         """Evaluation runs, and what is logged to them."""
         from evrun.resources.evaluations import AsyncEvaluations
 
-        return AsyncEvaluations(self.generated)
+        return AsyncEvaluations(self.generated, self._announced)
 
     @cached_property
     def projects(self) -> AsyncProjects:

@@ -4,6 +4,7 @@
     ├── ConfigurationError            a key or an address is missing or unusable; nothing was sent
     ├── InvalidRequestError           an argument that the contract refuses; nothing was sent
     │   └── InvalidIdError            an id of the wrong shape, or of another resource
+    ├── LogsFailedError               some of many logs failed; `again` holds what to send once more
     └── RequestError                  a request was made and did not succeed
         ├── TransportError            no usable answer came
         │   ├── ConnectError              no connection: nothing was sent
@@ -39,7 +40,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from evrun._sent import SentRequest
 
@@ -60,6 +61,7 @@ __all__ = [
     "FieldError",
     "InvalidIdError",
     "InvalidRequestError",
+    "LogsFailedError",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",
@@ -113,6 +115,23 @@ class InvalidIdError(InvalidRequestError):
         """What came; its `repr` if it was no string."""
         self.expected = expected
         """What an id looks like here, in words."""
+
+
+class LogsFailedError(EvrunError):
+    """Some of many logs failed; the others are stored."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: tuple[tuple[int, EvrunError], ...],
+        again: tuple[Mapping[str, Any], ...],
+    ) -> None:
+        super().__init__(message)
+        self.errors = errors
+        """The place of each failed item among all, and its error."""
+        self.again = again
+        """The failed items with their keys, to be handed to `log_many` once more."""
 
 
 class RequestError(EvrunError):

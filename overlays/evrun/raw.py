@@ -3,8 +3,8 @@
     raw = client.with_raw_response.evaluations.log(run.id, datapoint_id="…", log={"output":
     "Paris"}) raw.parsed.id, raw.headers["X-Request-ID"], raw.attempts
 
-Each method has the arguments of the one that it wraps. The `iter_…` methods have no raw form,
-because they make many calls: use `list` page by page.
+Each method has the arguments of the one that it wraps. The `iter_…` methods and `log_many` have no
+raw form, because they make many calls: use `list` page by page, and `log_batch`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class RawEvaluations:
 
     def __init__(self, evaluations: Evaluations) -> None:
         self.log = raw(evaluations.log)
+        self.log_batch = raw(evaluations.log_batch)
         self.result = raw(evaluations.result)
         self.get = raw(evaluations.get)
         self.list_datapoints = raw(evaluations.list_datapoints)
@@ -244,6 +245,7 @@ class AsyncRawEvaluations:
 
     def __init__(self, evaluations: AsyncEvaluations) -> None:
         self.log = async_raw(evaluations.log)
+        self.log_batch = async_raw(evaluations.log_batch)
         self.result = async_raw(evaluations.result)
         self.get = async_raw(evaluations.get)
         self.list_datapoints = async_raw(evaluations.list_datapoints)

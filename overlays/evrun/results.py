@@ -43,6 +43,26 @@ class CreatedLog:
 
 
 @frozen(kw_only=True)
+class LogOutcome:
+    """What became of one of many logs: `log` and `replayed` if it is stored, else `detail`."""
+
+    status: int
+    log: CreatedLog | None
+    replayed: bool | None
+    """Whether it was stored before, under the same key."""
+    detail: Any
+    """A sentence, or the places that are wrong, as the single call would have said it."""
+
+
+@frozen(kw_only=True)
+class LogOutcomes:
+    """The answer to one request with many logs."""
+
+    results: tuple[LogOutcome, ...]
+    """In the order of the request."""
+
+
+@frozen(kw_only=True)
 class Page(Generic[T]):
     """One page of a list."""
 

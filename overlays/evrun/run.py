@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from evrun.ids import EvaluationRunId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 
     from evrun.ids import DatapointId, EvaluateeId, EvaluatorId, EvaluatorVersionId, LogId, PlainStr
+    from evrun.logged import LoggedItem, LoggedItems
     from evrun.resources.evaluations import AsyncEvaluations, Evaluations
     from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
     from evrun_api.models import LogRequest
@@ -35,6 +36,30 @@ class Run:
         """Like `Evaluations.log`, for this run."""
         return self._evaluations.log(
             self.id, datapoint_id=datapoint_id, log=log, evaluatee_id=evaluatee_id
+        )
+
+    def log_many(
+        self,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 8,
+        batch_size: int | None = None,
+    ) -> LoggedItems:
+        """Like `Evaluations.log_many`, for this run."""
+        return self._evaluations.log_many(
+            self.id, items, concurrency=concurrency, batch_size=batch_size
+        )
+
+    def iter_log_many(
+        self,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 8,
+        batch_size: int | None = None,
+    ) -> Iterator[LoggedItem]:
+        """Like `Evaluations.iter_log_many`, for this run."""
+        return self._evaluations.iter_log_many(
+            self.id, items, concurrency=concurrency, batch_size=batch_size
         )
 
     def result(
@@ -136,6 +161,30 @@ class AsyncRun:
         """Like `Run.log`, awaited."""
         return await self._evaluations.log(
             self.id, datapoint_id=datapoint_id, log=log, evaluatee_id=evaluatee_id
+        )
+
+    async def log_many(
+        self,
+        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 8,
+        batch_size: int | None = None,
+    ) -> LoggedItems:
+        """Like `Run.log_many`, awaited."""
+        return await self._evaluations.log_many(
+            self.id, items, concurrency=concurrency, batch_size=batch_size
+        )
+
+    def iter_log_many(
+        self,
+        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 8,
+        batch_size: int | None = None,
+    ) -> AsyncIterator[LoggedItem]:
+        """Like `Run.iter_log_many`, to iterate over with `async for`."""
+        return self._evaluations.iter_log_many(
+            self.id, items, concurrency=concurrency, batch_size=batch_size
         )
 
     async def result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from evrun import LoggedItems
     from evrun.results import EvaluationRun
 
 FAULTS = (
@@ -170,6 +171,72 @@ def awaited_log(
             return new.id
 
     return asyncio.run(perform())
+
+
+@given(
+    schedules=st.lists(st.sampled_from(FAULTS), max_size=14),
+    batch_size=st.integers(1, 6),
+    awaited=st.booleans(),
+)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_many_logs_are_stored_once_each(
+    server: EmbeddedServer,
+    run: tuple[EvaluationRun, str],
+    schedules: list[str],
+    batch_size: int,
+    *,
+    awaited: bool,
+) -> None:
+    """In batches, under any faults: what is said to be stored is, and nothing is stored twice.
+
+    Handing over what failed once more stores exactly what was missing.
+    """
+    wire = Wire(server)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evrun._client.Clock", FakeClock)
+        plain = Evrun(api_key=server.key, base_url=server.base_url, transport=server.transport())
+        evaluation, datapoint_id = run
+        first = len(outputs(plain))
+        names = [f"many-{first + n}" for n in range(9)]
+        items = [{"datapoint_id": datapoint_id, "log": {"output": name}} for name in names]
+        client = Evrun(api_key=server.key, base_url=server.base_url, transport=wire)
+        sending = AsyncEvrun(api_key=server.key, base_url=server.base_url, transport=wire)
+        wire.faults = []
+
+        def healthy() -> Iterator[Any]:
+            wire.faults = list(schedules)  # the run has been asked for
+            yield from items
+
+        async def send() -> LoggedItems:
+            async with sending:
+                many = sending.run(evaluation.id)
+                return await many.log_many(healthy(), batch_size=batch_size)
+
+        if awaited:
+            logged = asyncio.run(send())
+        else:
+            logged = client.run(evaluation.id).log_many(healthy(), batch_size=batch_size)
+        wire.settle()
+        stored = outputs(plain)
+        for name, each in zip(names, logged, strict=True):
+            ids = stored.get(name, [])
+            if each.log is not None:
+                assert ids == [each.log.id]
+            elif isinstance(each.error, UnknownOutcomeError):
+                assert len(ids) <= 1
+            else:
+                assert ids == []
+        wire.faults = []
+        again = client.run(evaluation.id).log_many(logged.again, batch_size=batch_size)
+        again.raise_on_error()
+        stored = outputs(plain)
+        assert [len(stored[name]) for name in names] == [1] * len(names)
+        client.close()
+        plain.close()
 
 
 def outputs(client: Evrun) -> dict[str | None, list[str]]:

@@ -223,7 +223,7 @@ def test_every_public_function_is_known() -> None:
     """What can be called on the client, or on a bound run, is in the report."""
     known = {function for each in FUNCTIONS.values() for function in each}
     assert {"run.log", "run.datapoints", "evaluations.iter_all", "logs.get"} <= known
-    assert len(FUNCTIONS) == 32
+    assert len(FUNCTIONS) == 33
 
 
 def test_a_break_can_be_accepted(tmp_path: Path) -> None:

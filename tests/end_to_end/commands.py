@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = Path(sys.executable).with_name("evrun")
-_ADDRESS = re.compile(r"EVRUN_BASE_URL=(http://\S+)")
+_ADDRESS = re.compile(r"EVRUN_BASE_URL=(https?://\S+)")
 
 
 def environment(**more: str) -> dict[str, str]:

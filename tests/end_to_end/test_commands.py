@@ -14,7 +14,7 @@ import pytest
 from commands import environment, evrun, new_key
 
 from evrun import __version__
-from evrun.cli import keys
+from evrun.cli import keys, serve
 from evrun.cli.app import app
 from evrun.server import authentication
 
@@ -46,6 +46,13 @@ def test_every_command_is_documented() -> None:
         if not isinstance(app.commands[path[0]], click.Group) or len(path) > 1
     }
     assert set(re.findall(r"^\| `(evrun [a-z ]+?)(?: [A-Z].*)?` \|", page, re.MULTILINE)) == ends
+
+
+def test_every_option_of_the_server_is_documented() -> None:
+    """Each stands in the table of `server/README.md`, and each row is an option."""
+    page = (Path(serve.__file__).parents[1] / "server" / "README.md").read_text(encoding="utf-8")
+    options = {option for each in serve.serve.params for option in each.opts}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE)) == options
 
 
 def test_the_version(tmp_path: Path) -> None:

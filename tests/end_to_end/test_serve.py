@@ -237,10 +237,10 @@ def test_a_server_says_where_it_is_and_what_it_lacks(tmp_path: Path) -> None:
     assert "no key yet" not in "".join(said_at_start(tmp_path))
 
 
-def said_at_start(folder: Path) -> list[str]:
+def said_at_start(folder: Path, *arguments: str) -> list[str]:
     """Return what a server prints before it serves; it is stopped as a service manager does."""
     with subprocess.Popen(
-        [COMMAND, "serve", "--port", "0"],
+        [COMMAND, "serve", "--port", "0", *arguments],
         cwd=folder,
         env=environment(PYTHONUNBUFFERED="1"),
         stderr=subprocess.PIPE,

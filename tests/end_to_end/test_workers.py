@@ -3,13 +3,16 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
 from commands import evrun, serving
+from raw import connect, received, replies, request
 from test_durability import all_logs
+from test_operating import eventually, service
 from test_serve import prepare
 
 from evrun import Evrun
@@ -32,8 +35,12 @@ def url(postgres: Postgres) -> Iterator[str]:
 
 def workers() -> list[psutil.Process]:
     """Return the processes that answer."""
-    below = psutil.Process().children(recursive=True)
-    return [each for each in below if any("spawn_main" in part for part in each.cmdline())]
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends just now
+            if any("spawn_main" in part for part in each.cmdline()):
+                found.append(each)
+    return found
 
 
 def test_workers_share_one_database(tmp_path: Path, url: str) -> None:
@@ -71,6 +78,37 @@ def test_workers_share_one_database(tmp_path: Path, url: str) -> None:
         os.kill(first.pid, signal.SIGKILL)
         assert log(30)[1] == "output 30"
         assert second.is_running()
+
+
+def test_workers_are_replaced_and_drain(tmp_path: Path, url: str) -> None:
+    """Another takes the place of one that died; at the end what is under way is answered."""
+    key = evrun("keys", "create", "tests", "--database", url, cwd=tmp_path).stdout.strip()
+    body = b'{"name": "under way"}'
+    headers = {"X-API-KEY": key, "Content-Length": str(len(body)), "Expect": "100-continue"}
+    with service(tmp_path, "--workers", "2", "--database", url) as server:
+        (killed, _) = before = workers()
+        killed.kill()
+        eventually(lambda: len({*workers()} - {*before}) == 1)
+        with connect(server.base_url) as connection:
+            connection.sendall(request("POST", "/v4/projects", headers))
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # it is under way
+            server.process.send_signal(signal.SIGTERM)
+            eventually(lambda: len(workers()) == 1)
+            connection.sendall(body)
+            (reply,) = replies(received(connection))
+        assert reply.status == 201
+        assert server.process.wait(30) == 0
+    assert workers() == []
+    assert "Traceback" not in "\n".join(server.said)
+
+
+def test_workers_count_no_faults(tmp_path: Path, url: str) -> None:
+    """Faults on purpose need one process, and are refused with more."""
+    (tmp_path / "faults.toml").write_text("[[fault]]\nkind = 'drop'\n")
+    options = ("--workers", "2", "--database", url, "--faults", "faults.toml")
+    refused = evrun("serve", "--port", "0", *options, cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "which several workers cannot do together" in " ".join(refused.stderr.split())
 
 
 def test_sqlite_has_one_worker(tmp_path: Path) -> None:

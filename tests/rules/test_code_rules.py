@@ -35,7 +35,8 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 LAYERS = (
     ("errors", "_version", "_sent", "_files"),  # an error carries what was sent
     ("ids", "_retry", "_clock"),
-    ("results", "sorting", "middleware", "_logging"),
+    ("results", "sorting", "middleware", "_logging", "_batching"),
+    ("logged",),
     ("_config",),
     ("_failures",),
     ("_exchange",),
@@ -46,7 +47,7 @@ LAYERS = (
     ("_client",),
     ("client", "raw"),
     ("",),  # evrun/__init__.py
-    ("transfer",),
+    ("transfer", "testing"),
     ("cli",),
 )
 
@@ -125,7 +126,7 @@ def public(kind: type[Any]) -> dict[str, Any]:
     }
 
 
-BY_KIND = {"http_client", "transport", "middleware"}
+BY_KIND = {"http_client", "transport", "middleware", "items"}
 """Parameters that take another type in a client that is awaited."""
 
 

@@ -113,6 +113,7 @@ def test_both_spellings_of_a_run_stand_together_everywhere() -> None:
     ("schema", "table"),
     [
         ("LogRequest", _bodies.LOG),
+        ("EvaluationLogItem", _bodies.LOG_ITEM),
         ("ProjectModelConfigRequest", _bodies.PROJECT_CONFIG),
         ("ModelConfigCompletionRequest", {}),
         ("CreateDatapointRequest", {}),
@@ -126,6 +127,8 @@ def test_every_id_inside_a_body_is_checked(schema: str, table: dict[str, type[Id
 
 RESULTS = {
     results.CreatedLog: "CreateLogResponse",
+    results.LogOutcome: "EvaluationLogOutcome",
+    results.LogOutcomes: "CreateEvaluationLogsResponse",
     results.Page: "PaginatedData_LogResponse_",
     results.Dataset: "DatasetResponse",
     results.Datapoint: "DatapointResponse",

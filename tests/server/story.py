@@ -54,6 +54,7 @@ STORY: tuple[tuple[str, str | None], ...] = (
     ("Sessions_get", None),
     ("Sessions_list", None),
     ("Datasets_createDatapoint", "from_logs"),
+    ("Evaluations_logMany", None),
     ("Evaluators_delete", None),
 )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -215,7 +216,9 @@ def test_a_key_expires_a_day_after_its_first_use(
     assert send(run, "k", output="y").status_code == 201
     assert complaint(send(run, "k", output="x")) == REUSED
     assert outputs(run) == ["y", "x"]
-    assert timedelta(seconds=int(CAPABILITIES.partition("=")[2])) == timedelta(hours=24)
+    announced = re.fullmatch(r"idempotency=(\d+), batch=\d+", CAPABILITIES)
+    assert announced is not None
+    assert timedelta(seconds=int(announced[1])) == timedelta(hours=24)
 
 
 def test_expired_keys_go_as_new_ones_come(
@@ -321,7 +324,7 @@ def test_every_answer_announces_it(database: Database) -> None:
             request = httpx.Request(method, f"http://x{path}", headers={"X-API-KEY": key})
             response = host.submit(request, b"").result(10)
             assert response.status_code == status
-            assert response.headers["Evrun-Capabilities"] == "idempotency=86400"
+            assert response.headers["Evrun-Capabilities"] == "idempotency=86400, batch=1000"
     finally:
         host.stop()
     assert response.json() == {"status": "ok", "version": __version__, "contract": SHA256}

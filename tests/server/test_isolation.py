@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
 LOG = "Evaluations_log"
+LOG_MANY = "Evaluations_logMany"
 
 # Ids that no example sends: of the story's objects, by the site that takes them.
 FURTHER: tuple[tuple[str, str, str], ...] = (
@@ -33,6 +34,12 @@ FURTHER: tuple[tuple[str, str, str], ...] = (
     (LOG, "log.config_id", "ModelConfigs_get.id"),
     (LOG, "log.source_datapoint_id", "Datapoints_get.id"),
     (LOG, "log.parent_id", "Logs_get.id"),
+    (LOG_MANY, "logs.evaluatee_id", "Evaluations_log.evaluatee_id"),
+    (LOG_MANY, "logs.log.session_id", "Sessions_get.id"),
+    (LOG_MANY, "logs.log.project_id", "Projects_get.id"),
+    (LOG_MANY, "logs.log.config_id", "ModelConfigs_get.id"),
+    (LOG_MANY, "logs.log.source_datapoint_id", "Datapoints_get.id"),
+    (LOG_MANY, "logs.log.parent_id", "Logs_get.id"),
     ("Evaluations_addEvaluators", "evaluator_version_ids", ""),
 )
 
@@ -43,6 +50,8 @@ TAKEN_AS_THEY_ARE = {
     ("ModelConfigs_register", "tools.id"),
     (LOG, "log.config.tools.id"),
     (LOG, "log.feedback.data_id"),
+    (LOG_MANY, "logs.log.config.tools.id"),
+    (LOG_MANY, "logs.log.feedback.data_id"),
 }
 
 # Filters narrow a list: what is not there leaves it empty.
@@ -55,10 +64,9 @@ FILTERS = {
 
 # What a log says of its run is held against the run, whoever owns what it names.
 CONTRADICTIONS = {
-    (LOG, "datapoint_id"),
-    (LOG, "log.project_id"),
-    (LOG, "log.config_id"),
-    (LOG, "log.source_datapoint_id"),
+    (operation, prefix + site)
+    for operation, prefix in ((LOG, ""), (LOG_MANY, "logs."))
+    for site in ("datapoint_id", "log.project_id", "log.config_id", "log.source_datapoint_id")
 }
 
 
@@ -89,21 +97,35 @@ Case = tuple[str, str, str, dict[str, Any], Any]
 def cases() -> Iterator[Case]:
     """Yield operation, site, the example's id there, and the example's request."""
     for name, example in STORY:
-        given, body = request(name, example)
+        given, body = _alone(name, *request(name, example))
         for site, value in {**dict(carried(given)), **dict(carried(body))}.items():
             yield name, site, value, given, body
     for name, site, source in FURTHER:
         # This example is for another datapoint than the one that is put beside it.
         example = "full" if name == LOG else None
-        given, body = copy.deepcopy(request(name, example))
+        given, body = _alone(name, *request(name, example))
         if source:
             operation, parameter = source.split(".")
             value = request(operation, None)[0][parameter]
-            body["log"][site.removeprefix("log.")] = value
+            *parents, field = site.split(".")
+            place = body["logs"][0] if "logs" in parents else body
+            (place["log"] if "log" in parents else place)[field] = value
         else:
             value = VERSION
             body[site] = [value]
         yield name, site, value, given, body
+
+
+def _alone(name: str, given: dict[str, Any], body: Any) -> tuple[dict[str, Any], Any]:
+    """Return an own copy of a request; of many logs only the first, which is no repeated one.
+
+    The example's second is refused for another reason than an id.
+    """
+    given, body = copy.deepcopy((given, body))
+    if name == LOG_MANY:
+        body["logs"] = body["logs"][:1]
+        del body["logs"][0]["idempotency_key"]
+    return given, body
 
 
 def _version() -> str:
@@ -157,6 +179,14 @@ def test_every_id_of_every_operation_is_tried() -> None:
     assert {(name, site) for name, site, *_ in CASES} == wanted - TAKEN_AS_THEY_ARE
 
 
+def _status(answer: httpx.Response, site: str) -> int:
+    """Return what became of the request, or of that one of many logs that holds the site."""
+    if not site.startswith("logs."):
+        return answer.status_code
+    (result,) = answer.json()["results"]
+    return int(result["status"])
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def test_a_foreign_id_is_an_unknown_id(two: Two, case: Case) -> None:
     """Another organisation's id is answered word for word as one that does not exist."""
@@ -169,7 +199,7 @@ def test_a_foreign_id_is_an_unknown_id(two: Two, case: Case) -> None:
         assert (shown if isinstance(shown, list) else shown["records"]) == []
     else:
         expected = 422 if (name, site) in CONTRADICTIONS else 404
-        assert [each.status_code for each in answers] == [expected, expected]
+        assert [_status(each, site) for each in answers] == [expected, expected]
     assert answers[0].status_code == answers[1].status_code
     assert answers[0].text.replace(foreign, "") == answers[1].text.replace(unknown, "")
 

@@ -350,3 +350,9 @@ def test_logs_are_filtered_by_verdict(
     query = {f"evaluator-{run.evaluator_id}_filter": wanted}
     answer = run.api.ok("Logs_list", project_id=run.project_id, **query)
     assert [each["id"] for each in answer["records"]] == [ids[row] for row in found]
+
+
+def test_a_config_without_a_type_is_a_models(run: Run) -> None:
+    """The type is optional there: the run's own model is taken, and another is refused."""
+    assert run.log(config={"model": "m"})["id"]
+    assert run.log_refused(config={"model": "n"}) == (["body", "log", "config"], "contradiction")

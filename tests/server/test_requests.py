@@ -6,9 +6,10 @@ import httpx
 import pytest
 from served import BASE_URL, Api, Run
 
-from evrun.server.app import BODY_LIMIT, create_app
+from evrun.server.app import create_app
 from evrun.server.database import Database
 from evrun.server.hosting import Host
+from evrun.server.limits import BODY_LIMIT
 from evrun.server.routes import OPERATIONS
 
 if TYPE_CHECKING:
@@ -151,6 +152,19 @@ def test_a_request_names_a_limited_number_of_columns(run: Run) -> None:
     run.api.ok("Logs_list", **given, **filters)
     several = {**filters, f"evaluator-{run.evaluator_id}_filter": "true"}
     assert run.api.refused("Logs_list", **given, **several) == (["query"], "too_long")
+
+
+def test_a_long_search_is_422(run: Run) -> None:
+    """Beyond what a database takes for a pattern, however the letters are written."""
+    for name, parameter, more in (
+        ("Projects_list", "filter", {}),
+        ("Logs_list", "search", {"project_id": run.project_id}),
+        ("Logs_list", "metadata_search", {"project_id": run.project_id}),
+    ):
+        for term in ("%" * 10_000, "ß" * 5_000):
+            assert run.api.ok(name, **{parameter: term}, **more)["total"] == 0
+        refusal = run.api.refused(name, **{parameter: "é" * 5_001}, **more)
+        assert refusal == (["query", parameter], "too_long")
 
 
 def test_a_long_body_is_413(run: Run) -> None:

@@ -25,6 +25,7 @@ SAMPLES: list[EvrunError] = [
     errors.ConfigurationError("no key"),
     errors.InvalidRequestError("bad", parameter="log.output"),
     errors.InvalidIdError("bad", parameter="log_id", value="x", expected="a log id"),
+    errors.LogsFailedError("1 of 2", errors=(), again=({"log": {}},)),
     errors.ConnectError("refused", request=GET),
     errors.PoolTimeoutError("busy", request=GET),
     errors.ConnectTimeoutError("slow", request=GET),

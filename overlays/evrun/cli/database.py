@@ -69,7 +69,7 @@ def named(url: str) -> Iterator[Database]:
 def require_server() -> None:
     """Raise `ConfigurationError` unless the `server` extra is installed."""
     try:
-        for module in ("uvicorn", "evrun.server.app"):
+        for module in ("uvicorn", "prometheus_client", "evrun.server.app"):
             import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

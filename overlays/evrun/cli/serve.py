@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from functools import partial
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evrun.cli.database import database_option, opened
+from evrun.cli.database import database_option, opened, require_server
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from evrun.server.database import Database
+    from evrun.server.faults import Schedule
+    from evrun.server.serving import Settings
 
 _LOOPBACK = ("127.", "::1", "localhost")
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: `10MiB`, or `10485760`."""
+
+    name = "size"
+    units = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}  # noqa: RUF012 - never changed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the bytes that a text says."""
+        if isinstance(value, int):
+            return value
+        said = re.fullmatch(r"([1-9][0-9]{0,11})(|KiB|MiB|GiB)", value)
+        if said is None:
+            self.fail(
+                f"{value!r} is no size. Write 10MiB, 512KiB or a number of bytes.", param, ctx
+            )
+        return int(said[1]) * self.units[said[2]]
+
+
+class RateText(click.ParamType[str]):
+    """Requests in a time: `100/s`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text if it is one."""
+        if re.fullmatch(r"[1-9][0-9]{0,8}/[smh]", value) is None:
+            self.fail(f"{value!r} is no rate. Write 100/s, 600/m or 5000/h.", param, ctx)
+        return value
 
 
 @click.command
@@ -35,44 +66,143 @@ _LOOPBACK = ("127.", "::1", "localhost")
     type=click.IntRange(1),
     help="How many processes answer; more than one needs PostgreSQL.",
 )
+@click.option(
+    "--faults",
+    metavar="FILE",
+    help="Fail requests on purpose, as this TOML file says: for tests only.",
+)
 @database_option
-def serve(host: str, port: int, workers: int, database: str) -> None:
+@click.option(
+    "--ssl-certfile",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A certificate with its chain, in PEM: the server speaks HTTPS then.",
+)
+@click.option(
+    "--ssl-keyfile",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The certificate's private key, in PEM, unless it stands in the same file.",
+)
+@click.option(
+    "--body-limit",
+    type=Size(),
+    default="10MiB",
+    show_default=True,
+    help="The longest body that is taken, as sent and as inflated from gzip.",
+)
+@click.option(
+    "--client-timeout",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a client may take for the head of a request, and pause within a body.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Connections at a time; further ones are answered with 503.",
+)
+@click.option(
+    "--rate-limit",
+    type=RateText(),
+    metavar="RATE",
+    help="Requests of each key, as in 100/s or 600/m; further ones are answered with 429.",
+)
+@click.option(
+    "--access-log",
+    type=click.Choice(("json", "text", "off")),
+    default="text",
+    show_default=True,
+    help="A line on standard output for each request, without payloads or keys.",
+)
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0, 3600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests under way get when the server is stopped.",
+)
+def serve(host: str, port: int, database: str, **options: Any) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
     Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
-    unless --host says otherwise; it speaks plain HTTP, so put TLS in front of it then.
+    unless --host says otherwise; give it a certificate then, or put a proxy with TLS in front.
+
+    SIGTERM or Ctrl-C stops it: what is under way finishes, and what is new gets 503 meanwhile.
     """
+    if options["ssl_keyfile"] and not options["ssl_certfile"]:
+        raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
+    schedule = None if options["faults"] is None else _read(options["faults"])
     with opened(database) as store, _listen(host, port) as listener:
-        if workers > 1 and not store.many_writers:
-            raise click.UsageError(
-                f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
-                "has one writer at a time, so that more processes would only wait for each other."
-            )
-        _announce(store, database, host, listener.getsockname()[1])
+        from evrun.server.serving import serve as run  # noqa: PLC0415 - an optional extra
+
+        _check_workers(options["workers"], store, schedule)
+        settings = _settings(options, schedule)
+        _announce(store, database, host, listener.getsockname()[1], tls=settings.tls)
+        if schedule is not None:
+            _warn(options["faults"], schedule)
         store.close()  # whoever answers opens it
-        _run(database, listener, workers)
+        try:
+            run(database, listener, settings)
+        except ssl.SSLError as error:
+            raise ConfigurationError(
+                f"The certificate or its key is unusable: {error.reason or error}. "
+                "Both must be PEM, and belong together."
+            ) from error
 
 
-def _run(database: str, listener: socket.socket, workers: int) -> None:
-    import uvicorn  # noqa: PLC0415 - an optional extra
+def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> None:
+    if workers > 1 and not store.many_writers:
+        raise click.UsageError(
+            f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
+            "has one writer at a time, so that more processes would only wait for each other."
+        )
+    if workers > 1 and schedule is not None:
+        raise click.UsageError(
+            "--faults counts requests, which several workers cannot do together: leave "
+            "--workers out."
+        )
 
-    config = uvicorn.Config(
-        partial(_app, database), factory=True, server_header=False, workers=workers
+
+def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
+    from evrun.server.connections import Limits  # noqa: PLC0415 - an optional extra
+    from evrun.server.limits import Rate  # noqa: PLC0415
+    from evrun.server.serving import Settings  # noqa: PLC0415
+
+    rate = options["rate_limit"]
+    return Settings(
+        workers=options["workers"],
+        limits=Limits(connections=options["max_connections"], patience=options["client_timeout"]),
+        body_limit=options["body_limit"],
+        rate=None if rate is None else Rate.parse(rate),
+        access_log=options["access_log"],
+        drain=options["drain_timeout"],
+        certificate=options["ssl_certfile"],
+        private_key=options["ssl_keyfile"],
+        faults=schedule,
     )
-    if workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-        return
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
-
-    Multiprocess(config, [listener]).run()
 
 
-def _app(database: str) -> Starlette:
-    """Return the application; each worker makes its own."""
-    from evrun.server.app import create_app  # noqa: PLC0415 - an optional extra
-    from evrun.server.database import Database  # noqa: PLC0415
+def _read(faults: str) -> Schedule:
+    require_server()
+    from evrun.server.faults import (  # noqa: PLC0415 - an optional extra
+        InvalidScheduleError,
+        read_schedule,
+    )
 
-    return create_app(Database(database))
+    try:
+        return read_schedule(faults)
+    except InvalidScheduleError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+
+
+def _warn(faults: str | None, schedule: Schedule) -> None:
+    click.echo(f"WARNING: requests fail on purpose, as {faults} says. For tests only.", err=True)
+    for number, rule in enumerate(schedule.rules, 1):
+        click.echo(f"  fault {number}: {rule}", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -93,7 +223,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(store: Database, database: str, host: str, port: int) -> None:
+def _announce(store: Database, database: str, host: str, port: int, *, tls: bool) -> None:
     from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
 
     from evrun.server.authentication import list_keys  # noqa: PLC0415
@@ -101,11 +231,16 @@ def _announce(store: Database, database: str, host: str, port: int) -> None:
     shown = make_url(database).render_as_string()  # without the password
     address = f"[{host}]" if ":" in host else host
     click.echo(f"evrun serves {shown}. Clients find it with", err=True)
-    click.echo(f"  export EVRUN_BASE_URL=http://{address}:{port}/v4", err=True)
+    scheme = "https" if tls else "http"
+    click.echo(f"  export EVRUN_BASE_URL={scheme}://{address}:{port}/v4", err=True)
     if not any(key.in_use for key in list_keys(store)):
         click.echo(
             f"It has no key yet; make one with `evrun keys create NAME --database {shown}`.",
             err=True,
         )
-    if not host.startswith(_LOOPBACK):
-        click.echo("Other machines can reach it, and keys travel in plain HTTP.", err=True)
+    if not tls and not host.startswith(_LOOPBACK):
+        click.echo(
+            "WARNING: other machines can reach it, and keys travel in plain HTTP. "
+            "Use --ssl-certfile, or a proxy with TLS in front.",
+            err=True,
+        )

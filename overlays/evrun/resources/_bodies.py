@@ -14,6 +14,7 @@ from evrun.errors import InvalidRequestError
 from evrun.ids import (
     ConfigId,
     DatapointId,
+    EvaluateeId,
     Id,
     LinkedToolId,
     LogId,
@@ -21,6 +22,7 @@ from evrun.ids import (
     ReferenceId,
     SessionId,
 )
+from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,11 @@ LOG: Table = {
     "config_id": ConfigId,
     "config.tools.id": LinkedToolId,
     "feedback.data_id": LogId,
+}
+LOG_ITEM: Table = {
+    "datapoint_id": DatapointId,
+    "evaluatee_id": EvaluateeId,
+    **{f"log.{path}": id_type for path, id_type in LOG.items()},
 }
 """Where ids stand in a body, by schema: dots lead inside, lists are walked through. A rule test
 holds these tables against the contract."""
@@ -93,6 +100,16 @@ def body(model: type[M], given: M | Mapping[str, Any], table: Table, parameter: 
         raise InvalidRequestError(
             f"{parameter}: does not fit {model.__name__} ({error}).", parameter=parameter
         ) from error
+
+
+def log_item(given: object, parameter: str) -> dict[str, Any]:
+    """Return the JSON data of one of many logs. None in it, but not in its log, is left out."""
+    if isinstance(given, Mapping):
+        given = {name: value for name, value in given.items() if value is not None}
+        if "log" in given:
+            given["log"] = body(LogRequest, given["log"], LOG, f"{parameter}.log")
+    item: EvaluationLogItem = body(EvaluationLogItem, cast("Any", given), LOG_ITEM, parameter)
+    return item.to_dict()
 
 
 def _unknown(name: object, known: list[str], parameter: str) -> InvalidRequestError:

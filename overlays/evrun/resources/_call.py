@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 import httpx
 from attrs import evolve, frozen
 
-from evrun._exchange import EXTRA_QUERY, RAISED, RECEIVED, parser_error
+from evrun._exchange import COMPRESSED, EXTRA_QUERY, RAISED, RECEIVED, parser_error
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun.resources._pages import Walk
 from evrun.resources._structure import MismatchError, structure
@@ -44,16 +44,18 @@ class Call(Generic[R]):
     kwargs: Mapping[str, Any]
     query: Query = ()
     """Query parameters that the generated function does not know."""
+    compressed: bool = False
+    """Whether the body is sent compressed."""
 
     def run(self) -> R:
         """Send it. Raises `EvrunError`."""
-        with _typed_errors(self.query):
+        with self._typed_errors():
             answer = self.sync(*self.args, **self.kwargs)
             return cast("R", structure(self.result, answer.parsed))
 
     async def run_async(self) -> R:
         """Like `run`, awaited."""
-        with _typed_errors(self.query):
+        with self._typed_errors():
             answer = await self.awaited(*self.args, **self.kwargs)
             return cast("R", structure(self.result, answer.parsed))
 
@@ -73,6 +75,39 @@ class Call(Generic[R]):
     def _page(self, number: int) -> Call[R]:
         return evolve(self, kwargs={**self.kwargs, "page": number})
 
+    @contextmanager
+    def _typed_errors(self) -> Iterator[None]:
+        """Name what generated code and httpx raise without a name.
+
+        Before an answer came it can only be a body that is not JSON; after that, an answer that the
+        contract does not allow.
+        """
+        received_before, query_before = RECEIVED.set(None), EXTRA_QUERY.set(self.query)
+        compressed_before = COMPRESSED.set(self.compressed)
+        try:
+            yield
+        except EvrunError as error:
+            # It was raised below httpx and generated code, whose ten frames explain nothing.
+            raise error.with_traceback(None) from error.__cause__
+        except httpx.InvalidURL as error:
+            raise InvalidRequestError(
+                f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
+            ) from error
+        except _GENERATED as error:
+            if error is RAISED.get():
+                raise
+            received = RECEIVED.get()
+            if received is None:
+                raise InvalidRequestError(
+                    f"The request cannot be sent: {error}. Bodies are JSON: text, finite numbers, "
+                    "true, false, null, lists, and mappings with text keys."
+                ) from error
+            raise parser_error(_problem(error), received) from error
+        finally:
+            RECEIVED.reset(received_before)
+            EXTRA_QUERY.reset(query_before)
+            COMPRESSED.reset(compressed_before)
+
 
 def bind(
     result: type[R],
@@ -84,38 +119,6 @@ def bind(
 ) -> Call[R]:
     """Return the call of `sync` or `awaited`, which take the same arguments: a checker holds it."""
     return Call(sync, awaited, result, args, kwargs)
-
-
-@contextmanager
-def _typed_errors(query: Query) -> Iterator[None]:
-    """Name what generated code and httpx raise without a name.
-
-    Before an answer came it can only be a body that is not JSON; after that, an answer that the
-    contract does not allow.
-    """
-    received_before, query_before = RECEIVED.set(None), EXTRA_QUERY.set(query)
-    try:
-        yield
-    except EvrunError as error:
-        # It was raised below httpx and generated code, whose ten frames explain nothing.
-        raise error.with_traceback(None) from error.__cause__
-    except httpx.InvalidURL as error:
-        raise InvalidRequestError(
-            f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
-        ) from error
-    except _GENERATED as error:
-        if error is RAISED.get():
-            raise
-        received = RECEIVED.get()
-        if received is None:
-            raise InvalidRequestError(
-                f"The request cannot be sent: {error}. Bodies are JSON: text, finite numbers, "
-                "true, false, null, lists, and mappings with text keys."
-            ) from error
-        raise parser_error(_problem(error), received) from error
-    finally:
-        RECEIVED.reset(received_before)
-        EXTRA_QUERY.reset(query_before)
 
 
 def _problem(error: Exception) -> str:

@@ -28,10 +28,18 @@ from evrun.resources._arguments import (
     given_id_filter,
     given_id_list,
     id_list,
+    listed,
 )
 from evrun.resources._call import Call, bind
 from evrun.resources._sorting import run_sort
-from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
+from evrun.results import (
+    CreatedLog,
+    EvaluatedDatapoint,
+    EvaluationResult,
+    EvaluationRun,
+    LogOutcomes,
+    Page,
+)
 from evrun_api.api.evaluations import (
     evaluations_add_evaluators,
     evaluations_create,
@@ -40,14 +48,17 @@ from evrun_api.api.evaluations import (
     evaluations_list_all_for_project,
     evaluations_list_datapoints,
     evaluations_log,
+    evaluations_log_many,
     evaluations_result,
     evaluations_update_status,
 )
 from evrun_api.models import (
     AddEvaluatorsRequest,
     CreateEvaluationLogRequest,
+    CreateEvaluationLogsRequest,
     CreateEvaluationRequest,
     CreateEvaluationResultLogRequest,
+    EvaluationLogItem,
     LogRequest,
     ProviderApiKeys,
     UpdateEvaluationStatusRequest,
@@ -76,6 +87,7 @@ class EvaluationCalls:
         datapoint_id: object,
         log: LogRequest | Mapping[str, Any],
         evaluatee_id: object,
+        idempotency_key: str | None = None,
     ) -> Call[CreatedLog]:
         return bind(
             CreatedLog,
@@ -88,6 +100,24 @@ class EvaluationCalls:
                 log=_bodies.body(LogRequest, log, _bodies.LOG, "log"),
             ),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
+            idempotency_key=given(idempotency_key),
+        )
+
+    def log_batch(
+        self, evaluation_id: object, *, logs: Iterable[Mapping[str, Any]]
+    ) -> Call[LogOutcomes]:
+        return bind(
+            LogOutcomes,
+            evaluations_log_many.sync_detailed,
+            evaluations_log_many.asyncio_detailed,
+            EvaluationRunId.parse(evaluation_id, "evaluation_id"),
+            client=self._client,
+            body=CreateEvaluationLogsRequest(
+                logs=[
+                    EvaluationLogItem.from_dict(_bodies.log_item(log, f"logs[{index}]"))
+                    for index, log in enumerate(listed(logs, "logs"))
+                ]
+            ),
         )
 
     def result(

@@ -23,10 +23,16 @@ from starlette.routing import Route
 
 from evrun._version import __version__
 from evrun.server import idempotency, refusals
-from evrun.server.authentication import HEADER, Authenticator, Unauthenticated
+from evrun.server.authentication import HEADER, Authenticator, Unauthenticated, hash_key
+from evrun.server.batches import MOST_LOGS
+from evrun.server.faults.injection import Injection
 from evrun.server.idempotency import Answer
-from evrun.server.requests import Invalid, TooLarge, parse_body, parse_parameters, read_body
+from evrun.server.lifecycle import Lifecycle
+from evrun.server.limits import BODY_LIMIT, Gone, Heads, RateLimiter, inflate, read_body
+from evrun.server.operations import PREFIX
+from evrun.server.requests import Invalid, parse_parameters
 from evrun.server.routes import OPERATIONS
+from evrun.server.store import organisations
 from evrun.server.store.scope import Scope
 from evrun_models.contract import SHA256
 
@@ -40,14 +46,16 @@ if TYPE_CHECKING:
     from starlette.types import Scope as AsgiScope
 
     from evrun.server.database import Database
+    from evrun.server.faults import Faults
     from evrun.server.idempotency import Attempt
+    from evrun.server.limits import Rate
+    from evrun.server.metrics import Metrics
     from evrun.server.operations import Operation
 
-PREFIX = "/v4"
-BODY_LIMIT = 10 * 1024 * 1024
-"""Bytes of a request body."""
 THREADS = 32
-CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}"
+READINESS = 2.0
+"""Seconds in which the database has to answer `/readyz`."""
+CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
 """What clients may rely on, in every answer: a dictionary of RFC 9651."""
 
 _LOGGER = logging.getLogger("evrun.server")
@@ -57,16 +65,41 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_app(
-    database: Database, *, local_key: str | None = None, body_limit: int = BODY_LIMIT
+    database: Database,
+    *,
+    local_key: str | None = None,
+    body_limit: int = BODY_LIMIT,
+    patience: float | None = None,
+    rate: Rate | None = None,
+    lifecycle: Lifecycle | None = None,
+    metrics: Metrics | None = None,
+    faults: Faults | None = None,
 ) -> Starlette:
     """Return the application over `database`, which its lifespan opens and closes.
 
-    `local_key` is accepted besides the stored keys and acts for the default organisation.
+    - `local_key` is accepted besides the stored keys and acts for the default organisation.
+    - `patience`: seconds that a body may pause or drip; for ever without.
+    - `rate` limits the requests of each key.
+    - `lifecycle` says when no more requests are taken.
+    - `metrics` are shown at `/metrics`.
+    - With `faults` requests fail on purpose, and `/healthz` says so.
     """
-    server = _Server(database, Authenticator(local_key), body_limit)
+    server = _Server(
+        database,
+        Authenticator(local_key),
+        body_limit=body_limit,
+        patience=patience,
+        limiter=None if rate is None else RateLimiter(rate),
+        lifecycle=lifecycle or Lifecycle(),
+        faults=faults,
+    )
+    routes = server.routes()
+    if metrics is not None:
+        routes.append(Route("/metrics", metrics.endpoint))
+    injection = [] if faults is None else [Middleware(Injection, faults)]
     app = Starlette(
-        routes=server.routes(),
-        middleware=[Middleware(_Envelope)],
+        routes=routes,
+        middleware=[Middleware(_Envelope), Middleware(Heads, refuse=_refusing), *injection],
         exception_handlers={HTTPException: _http_error},
         lifespan=server.lifespan,
     )
@@ -78,10 +111,24 @@ def create_app(
 class _Server:
     """What all routes share."""
 
-    def __init__(self, database: Database, authenticator: Authenticator, body_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authenticator: Authenticator,
+        *,
+        body_limit: int,
+        patience: float | None,
+        limiter: RateLimiter | None,
+        lifecycle: Lifecycle,
+        faults: Faults | None,
+    ) -> None:
         self._database = database
         self._authenticator = authenticator
         self._body_limit = body_limit
+        self._patience = patience
+        self._limiter = limiter
+        self._lifecycle = lifecycle
+        self._faults = faults
         self._threads: ThreadPoolExecutor | None = None
 
     @asynccontextmanager
@@ -101,7 +148,7 @@ class _Server:
         for operation in OPERATIONS.values():
             by_path.setdefault(operation.path, {})[operation.method] = operation
         # One route per path, so that a 405 names every method that there is.
-        routes = [Route("/healthz", _health)]
+        routes = [Route("/healthz", self._health), Route("/readyz", self._ready)]
         for path, operations in by_path.items():
             route = Route(PREFIX + path, self._endpoint(operations), methods=list(operations))
             route.methods = set(operations)  # Starlette adds HEAD, which the contract does not
@@ -112,13 +159,14 @@ class _Server:
         self, operations: Mapping[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
+            request.scope["evrun.route"] = PREFIX + operations[request.method].path
             try:
                 return await self._answer(operations[request.method], request)
             except refusals.Refusal as refusal:
                 return _refused(refusal)
             except Exception:
                 _LOGGER.exception("%s %s failed", request.method, request.url.path)
-                return _error(
+                return error_answer(
                     500,
                     "The server failed; this is a defect. Its log has the details under "
                     f"{request.scope['evrun.request_id']}.",
@@ -127,12 +175,19 @@ class _Server:
         return endpoint
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
+        if self._lifecycle.draining:
+            raise refusals.Stopping
         key = request.headers.get(HEADER)
         if not key:
             raise Unauthenticated(
                 f"Send your key in the {HEADER} header. `evrun keys create NAME` makes one."
             )
-        content = await read_body(request, self._body_limit) if operation.body else b""
+        if self._limiter is not None and self._limiter.knows(hash_key(key)):
+            self._limiter.take(hash_key(key))
+            request.scope["evrun.counted"] = True
+        content = b""
+        if operation.body:
+            content = await read_body(request, self._body_limit, self._patience)
         answer = await self._in_thread(self._perform, operation, request, key, content)
         if not isinstance(answer, Answer):
             # Not in a thread of ours: what waits there would keep others from waiting with it.
@@ -150,14 +205,16 @@ class _Server:
         def authenticated(connection: Connection) -> Scope:
             caller = self._authenticator.authenticate(connection, key)
             request.scope["evrun.caller"] = caller
+            if self._limiter is not None and "evrun.counted" not in request.scope:
+                self._limiter.take(hash_key(key))
             caller.require(operation.method)
             return Scope(connection, caller.organisation_id)
 
-        def parsed() -> tuple[Any, Any]:
+        def parsed(body: bytes = b"") -> tuple[Any, Any]:
             parameters = parse_parameters(
                 operation.parameters, request.path_params, request.query_params
             )
-            return parameters, parse_body(operation.body, content) if operation.body else None
+            return parameters, operation.parse(operation.body, body) if operation.body else None
 
         def handled(scope: Scope, asked: tuple[Any, Any]) -> Answer:
             data = operation.handle(scope, *asked)
@@ -168,17 +225,20 @@ class _Server:
                 lambda connection: handled(authenticated(connection), parsed())
             )
 
-        def looked_up(connection: Connection) -> tuple[str, Attempt | None, Answer | None]:
+        def looked_up(connection: Connection) -> tuple[str, bytes, Attempt | None, Answer | None]:
             scope = authenticated(connection)
-            attempt = _attempt(request, content)
+            # Only for those who have a key. A repeated body may be compressed otherwise.
+            encoding = request.headers.get("content-encoding", "")
+            body = inflate(content, encoding, self._body_limit)
+            attempt = _attempt(operation, request, body)
             earlier = None if attempt is None else idempotency.recall(scope, attempt)
-            return scope.organisation_id, attempt, earlier
+            return scope.organisation_id, body, attempt, earlier
 
         # Who asks and what is asked are settled before others have to wait for it.
-        organisation_id, attempt, earlier = self._database.read(looked_up)
+        organisation_id, body, attempt, earlier = self._database.read(looked_up)
         if earlier is not None:
             return earlier
-        asked = parsed()
+        asked = parsed(body)
 
         def written(connection: Connection) -> Answer:
             scope = Scope(connection, organisation_id)
@@ -188,6 +248,28 @@ class _Server:
 
         return self._database.submit(written)
 
+    async def _health(self, request: Request) -> Response:
+        """Say that the server is there, and which. It needs no key and touches no database."""
+        request.scope["evrun.route"] = "/healthz"
+        health: dict[str, Any] = {"status": "ok", "version": __version__, "contract": SHA256}
+        if self._faults is not None:
+            health["faults"] = self._faults.described()
+        return _json(200, pydantic_core.to_json(health))
+
+    async def _ready(self, request: Request) -> Response:
+        """Say whether requests are answered: not while stopping, nor without the database."""
+        request.scope["evrun.route"] = "/readyz"
+        if self._lifecycle.draining:
+            return _refused(refusals.Stopping())
+        try:
+            async with asyncio.timeout(READINESS):
+                await self._in_thread(self._database.read, organisations.find_default)
+        except TimeoutError:
+            return _refused(refusals.Unavailable("The database does not answer in time."))
+        except refusals.Unavailable as refusal:
+            return _refused(refusal)
+        return _json(200, pydantic_core.to_json({"status": "ready"}))
+
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
             # Not anyio's threads: idle ones keep the interpreter from exiting.
@@ -196,45 +278,42 @@ class _Server:
         return await loop.run_in_executor(self._threads, function, *arguments)
 
 
-def _attempt(request: Request, content: bytes) -> Attempt | None:
+def _attempt(operation: Operation, request: Request, content: bytes) -> Attempt | None:
     if request.method != "POST":
         return None  # the other methods are harmless to repeat as they are
     values = request.headers.getlist(idempotency.HEADER)
-    path, query = request.scope["path"], request.scope["query_string"]
-    target = f"{path}?{query.decode('latin-1')}"
-    return idempotency.read_attempt(values, request.method, target, content)
-
-
-async def _health(_: Request) -> Response:
-    """Say that the server is there, and which it is. It needs no key and touches no database."""
-    health = {"status": "ok", "version": __version__, "contract": SHA256}
-    return _json(200, pydantic_core.to_json(health))
+    path = operation.path.format(**request.path_params)
+    query = request.scope["query_string"].decode("latin-1")
+    return idempotency.read_attempt(values, request.method, f"{path}?{query}", content)
 
 
 _STATUSES: dict[type[refusals.Refusal], int] = {
+    Gone: 400,
     Unauthenticated: 401,
     refusals.Forbidden: 403,
     refusals.NotFound: 404,
+    refusals.TooSlow: 408,
     refusals.Conflict: 409,
-    TooLarge: 413,
+    refusals.TooLarge: 413,
+    refusals.TooMany: 429,
     refusals.OutcomeUnknown: 500,
     refusals.Unavailable: 503,
+    refusals.Stopping: 503,
 }
 
 
 def _refused(refusal: refusals.Refusal) -> Response:
     """Return the documented answer to a refused request."""
-    if isinstance(refusal, Invalid):
+    if isinstance(refusal, Invalid | refusals.Rule):
         return _json(422, pydantic_core.to_json({"detail": refusal.details}))
-    if isinstance(refusal, refusals.Rule):
-        detail = {"loc": list(refusal.loc), "msg": refusal.msg, "type": refusal.type}
-        return _json(422, pydantic_core.to_json({"detail": [detail]}))
     headers: dict[str, str] = {}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = "ApiKey"
-    if isinstance(refusal, refusals.Unavailable):
+    if isinstance(refusal, refusals.TooSlow | refusals.Stopping):
+        headers["Connection"] = "close"
+    if isinstance(refusal, refusals.Unavailable | refusals.TooMany):
         headers["Retry-After"] = str(refusal.retry_after)
-    return _error(_STATUSES[type(refusal)], str(refusal), headers)
+    return error_answer(_STATUSES[type(refusal)], str(refusal), headers)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -244,10 +323,31 @@ async def _http_error(_: Request, error: Exception) -> Response:
         404: f"There is nothing here. Paths start with {PREFIX}/, as in {PREFIX}/evaluations.",
         405: "This path does not take this method; Allow names those that it takes.",
     }
-    return _error(error.status_code, sentences.get(error.status_code, error.detail), error.headers)
+    return error_answer(
+        error.status_code, sentences.get(error.status_code, error.detail), error.headers
+    )
 
 
-def _error(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+def _refusing(status: int, sentence: str) -> ASGIApp:
+    """Return an application that answers everything like this, and reads no more."""
+    return error_answer(status, sentence, {"Connection": "close"})
+
+
+async def busy(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """Answer on a connection beyond the limit."""
+    refusal = refusals.Unavailable("The server has too many connections open. Try again.")
+    answer = _refused(refusal)
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
+def announced(app: ASGIApp) -> ASGIApp:
+    """Return `app` with the headers that every answer of the server has."""
+    return _Envelope(app)
+
+
+def error_answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer in the contract's shape."""
     return _json(status, pydantic_core.to_json({"detail": sentence}), headers)
 
 

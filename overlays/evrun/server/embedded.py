@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy import URL
 
-from evrun.server.app import PREFIX, create_app
+from evrun.server.app import create_app
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
 from evrun.server.hosting import Host
+from evrun.server.operations import PREFIX
 from evrun.server.refusals import DatabaseUnusable, Unavailable
 
 if TYPE_CHECKING:
@@ -28,16 +29,21 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+    from evrun.server.faults import Faults
+
 
 class EmbeddedServer:
     """The server over a SQLite file, which is made if it is not there, or over another database.
 
-    Several processes may use the same file at a time. It closes the database in the end.
+    Several processes may use the same file at a time. It closes the database in the end. With
+    `faults` requests fail on purpose.
     """
 
     base_url = f"http://evrun.local{PREFIX}"
 
-    def __init__(self, where: str | os.PathLike[str] | Database) -> None:
+    def __init__(
+        self, where: str | os.PathLike[str] | Database, *, faults: Faults | None = None
+    ) -> None:
         self._path: Path | None = None
         if isinstance(where, Database):
             database = where
@@ -47,7 +53,7 @@ class EmbeddedServer:
         self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
-        self._cell = _Cell(partial(create_app, database, local_key=self.key))
+        self._cell = _Cell(partial(create_app, database, local_key=self.key, faults=faults))
         # Also when the object is forgotten, and at the interpreter's exit.
         self._finalizer = weakref.finalize(self, self._cell.close)
 

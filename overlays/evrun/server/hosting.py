@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from evrun.server.faults.connection import HANG_UP
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from starlette.applications import Starlette
 
 DRAIN = 10.0
@@ -88,11 +92,13 @@ async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx
     incoming = [{"type": "http.request", "body": content, "more_body": False}]
     start: dict[str, Any] = {}
     body: list[bytes] = []
+    hung_up = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if incoming:
             return incoming.pop()
-        return await asyncio.Future()  # the client stays
+        await hung_up.wait()  # the client stays
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -101,13 +107,41 @@ async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx
             body.append(message.get("body", b""))
 
     try:
-        await app(_scope(request), receive, send)
+        await app({**_scope(request), "extensions": {HANG_UP: hung_up.set}}, receive, send)
     except Exception as error:
         if not start:
             raise httpx.ReadError(
                 f"The embedded server failed: {error}", request=request
             ) from error
+    if hung_up.is_set():
+        return _broken_off(request, start, b"".join(body))
     return httpx.Response(start["status"], headers=start["headers"], content=b"".join(body))
+
+
+def _broken_off(request: httpx.Request, start: dict[str, Any], body: bytes) -> httpx.Response:
+    """Return, or raise, what a client gets from a connection that is closed on it."""
+    if not start:
+        raise httpx.ReadError("The embedded server closed the connection.", request=request)
+    return httpx.Response(start["status"], headers=start["headers"], stream=_Part(request, body))
+
+
+class _Part(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The beginning of a body, and its end before its time, as over a socket."""
+
+    def __init__(self, request: httpx.Request, body: bytes) -> None:
+        self._request = request
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+        raise httpx.RemoteProtocolError(
+            f"The embedded server closed the connection after {len(self._body)} bytes of the body.",
+            request=self._request,
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
 
 
 def _scope(request: httpx.Request) -> dict[str, Any]:

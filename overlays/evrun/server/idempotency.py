@@ -8,22 +8,24 @@ successes are kept: a refused request changed nothing, and repeating it is tryin
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import and_, delete, insert, select, tuple_, update
 
 from evrun.server.refusals import Rule
 from evrun.server.schema import idempotency_keys
-from evrun.server.store.scope import now
+from evrun.server.store.scope import now, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import ColumnElement
 
+    from evrun.server.refusals import Location
     from evrun.server.store.scope import Scope
 
 HEADER = "Idempotency-Key"
@@ -52,13 +54,17 @@ class Attempt:
 
     key: str
     fingerprint: str
-    """Of method, path, query and body."""
+    """Of method, path, query and body; the body by what it says, if it is JSON."""
+    place: Location = _PLACE
+    """Where the key stands, for complaints about it."""
 
 
-def read_attempt(values: Sequence[str], method: str, target: str, content: bytes) -> Attempt | None:
+def read_attempt(
+    values: Sequence[str], method: str, target: str, content: bytes, *, place: Location = _PLACE
+) -> Attempt | None:
     """Return the attempt that a request is, None without a key.
 
-    `values` are those of the header, `target` is path and query as they came. Raises `Rule`.
+    `values` are those of the header, `target` is path and query. Raises `Rule`.
     """
     if not values:
         return None
@@ -66,32 +72,95 @@ def read_attempt(values: Sequence[str], method: str, target: str, content: bytes
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
     if len(values) > 1 or not _BARE.fullmatch(key):
         raise Rule(
-            _PLACE,
+            place,
             "Send one key of 1 to 255 visible ASCII characters.",
             type="idempotency_key_invalid",
         )
     digest = hashlib.sha256(f"{method} {target}\n".encode())
-    digest.update(content)
-    return Attempt(key, digest.hexdigest())
+    digest.update(_canonical(content))
+    return Attempt(key, digest.hexdigest(), place)
+
+
+def _canonical(content: bytes) -> bytes:
+    """Return what a body says, however it is spaced and its members are ordered.
+
+    One of many logs is the same request as the single call, whoever wrote the JSON of either.
+    """
+    try:
+        return json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return content  # it is going to be refused
+
+
+class Memory:
+    """What was answered under some keys, and what is now: of one transaction."""
+
+    def __init__(self, scope: Scope, attempts: Iterable[Attempt]) -> None:
+        self._scope = scope
+        self._known: dict[str, tuple[str, Answer]] = {}
+        self._expired: list[str] = []
+        self._new: dict[str, tuple[str, Answer]] = {}
+        oldest = now() - LIFETIME
+        keys = idempotency_keys.c
+        for part in parts(sorted({attempt.key for attempt in attempts})):
+            for row in scope.rows(select(idempotency_keys).where(_under(scope, part))):
+                if row[keys.created_at] <= oldest:
+                    self._expired.append(row[keys.key])
+                else:
+                    answer = Answer(row[keys.status], row[keys.answer], replayed=True)
+                    self._known[row[keys.key]] = row[keys.fingerprint], answer
+
+    def recall(self, attempt: Attempt) -> Answer | None:
+        """Return the answer that was given under the key. Raises `Rule` if it was to another."""
+        fingerprint, answer = self._known.get(attempt.key, (attempt.fingerprint, None))
+        if fingerprint != attempt.fingerprint:
+            raise _reused(attempt)
+        return answer
+
+    def note(self, attempt: Attempt, answer: Answer) -> None:
+        """Remember an answer; `keep` writes it."""
+        self._new[attempt.key] = attempt.fingerprint, answer
+        self._known[attempt.key] = attempt.fingerprint, evolve(answer, replayed=True)
+
+    def keep(self) -> None:
+        """Write what was noted, and forget expired keys: those that come again, and others.
+
+        In the order of the keys: writers that race for several must not wait for each other.
+        """
+        if not self._new:
+            return
+        scope, at = self._scope, now()
+        again = [key for key in self._expired if key in self._new]
+        for part in parts(again):
+            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part)))
+        _prune(scope, max(_PRUNED, 2 * len(self._new)))
+        scope.connection.execute(
+            insert(idempotency_keys),
+            [
+                {
+                    "organisation_id": scope.organisation_id,
+                    "key": key,
+                    "fingerprint": fingerprint,
+                    "status": answer.status,
+                    "answer": answer.content,
+                    "created_at": at,
+                }
+                for key, (fingerprint, answer) in sorted(self._new.items())
+            ],
+        )
+
+
+def _reused(attempt: Attempt) -> Rule:
+    return Rule(
+        attempt.place,
+        "This key was used for another request. A key stands for one thing to do: take a new one.",
+        type="idempotency_key_reused",
+    )
 
 
 def recall(scope: Scope, attempt: Attempt) -> Answer | None:
     """Return the answer that was given under the key. Raises `Rule` if it was to something else."""
-    kept = scope.row(
-        select(idempotency_keys).where(
-            _same(scope, attempt), idempotency_keys.c.created_at > now() - LIFETIME
-        )
-    )
-    if kept is None:
-        return None
-    if kept["fingerprint"] != attempt.fingerprint:
-        raise Rule(
-            _PLACE,
-            "This key was used for another request. A key stands for one thing to do: "
-            "take a new one.",
-            type="idempotency_key_reused",
-        )
-    return Answer(kept["status"], kept["answer"], replayed=True)
+    return Memory(scope, [attempt]).recall(attempt)
 
 
 def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
@@ -104,7 +173,8 @@ def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     if earlier is not None:
         return earlier
     expired = idempotency_keys.c.created_at <= now() - LIFETIME
-    scope.connection.execute(delete(idempotency_keys).where(_same(scope, attempt), expired))
+    same = _under(scope, [attempt.key])
+    scope.connection.execute(delete(idempotency_keys).where(same, expired))
     scope.connection.execute(
         insert(idempotency_keys).values(
             organisation_id=scope.organisation_id,
@@ -117,22 +187,20 @@ def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     )
     answer = work()
     scope.connection.execute(
-        update(idempotency_keys)
-        .where(_same(scope, attempt))
-        .values(status=answer.status, answer=answer.content)
+        update(idempotency_keys).where(same).values(status=answer.status, answer=answer.content)
     )
-    _prune(scope)
+    _prune(scope, _PRUNED)
     return answer
 
 
-def _prune(scope: Scope) -> None:
-    """Forget some expired keys, whosever they are."""
+def _prune(scope: Scope, number: int) -> None:
+    """Forget some expired keys, whosever they are, and `number` at most."""
     keys = idempotency_keys.c
     expired = (
         select(keys.organisation_id, keys.key)
         .where(keys.created_at <= now() - LIFETIME)
         .order_by(keys.created_at)
-        .limit(_PRUNED)
+        .limit(number)
         .with_for_update(skip_locked=True)  # another writer is at those already
     )
     scope.connection.execute(
@@ -140,8 +208,8 @@ def _prune(scope: Scope) -> None:
     )
 
 
-def _same(scope: Scope, attempt: Attempt) -> ColumnElement[bool]:
+def _under(scope: Scope, keys: Sequence[str]) -> ColumnElement[bool]:
     return and_(
         idempotency_keys.c.organisation_id == scope.organisation_id,
-        idempotency_keys.c.key == attempt.key,
+        idempotency_keys.c.key.in_(keys),
     )

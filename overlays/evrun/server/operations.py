@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
+from evrun.server.requests import parse_body
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evrun.server.store.scope import Scope
 
 P = TypeVar("P", bound=BaseModel)
+
+PREFIX = "/v4"
+"""Stands before every path of the contract."""
 
 
 class NoParameters(BaseModel):
@@ -27,11 +32,13 @@ class Operation:
     """The contract's operationId."""
     method: str
     path: str
-    """As in the contract, without the server's `/v4`."""
+    """As in the contract, without `PREFIX`."""
     status: int
     """Of a success."""
     parameters: type[BaseModel]
     body: TypeAdapter[Any] | None
+    parse: Callable[[TypeAdapter[Any], bytes], Any]
+    """Returns the body. Raises `Invalid`."""
     writes: bool
     handle: Callable[[Scope, Any, Any], Any]
     """(scope, parameters, body) → the response as plain data, within one transaction."""
@@ -57,6 +64,7 @@ class Routes:
                     status=200,
                     parameters=parameters,
                     body=None,
+                    parse=parse_body,
                     writes=False,
                     handle=lambda scope, given, _: handler(scope, given),
                 )
@@ -73,11 +81,12 @@ class Routes:
         body: Any,
         *,
         status: int,
+        parse: Callable[[TypeAdapter[Any], bytes], Any] = parse_body,
     ) -> Callable[[Callable[[Scope, P, Any], Any]], Callable[[Scope, P, Any], Any]]:
         """Answer a request that changes the store, in a transaction of its own.
 
         `address` is method and path: `POST /sessions`. `body` is the type of the JSON body, None
-        without one.
+        without one, and `parse` reads it.
         """
         method, _, path = address.partition(" ")
 
@@ -90,6 +99,7 @@ class Routes:
                     status=status,
                     parameters=parameters,
                     body=None if body is None else TypeAdapter(body),
+                    parse=parse,
                     writes=True,
                     handle=handler,
                 )

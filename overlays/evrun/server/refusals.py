@@ -3,13 +3,20 @@
 Refusal
 ├── Forbidden      403: the key is good, and does not allow this
 ├── NotFound       404: no such object, or another organisation's
+├── TooSlow        408: the request dripped in
 ├── Conflict       409: contradicts what is stored
+├── TooLarge       413: the body is longer than the server takes
 ├── Rule           422: reads well and breaks a rule, with the place
-├── Unavailable    503: the database cannot serve now; the same request may succeed later
-└── OutcomeUnknown 500: the database broke off while it committed
+│   └── Undecodable 422: the body is not what Content-Encoding says
+├── TooMany        429: the key has used up its rate
+├── OutcomeUnknown 500: the database broke off while it committed
+└── Unavailable    503: the database cannot serve now; the same request may succeed later
+    └── Stopping   503: it will not serve here any more
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 Location = tuple[str | int, ...]
 
@@ -39,6 +46,34 @@ class Rule(Refusal):
         self.msg = msg
         self.type = type
 
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """What a 422 says of it."""
+        return [{"loc": list(self.loc), "msg": self.msg, "type": self.type}]
+
+
+class TooSlow(Refusal):
+    """The request dripped in."""
+
+
+class TooLarge(Refusal):
+    """The body is longer than the server takes."""
+
+
+class Undecodable(Rule):
+    """The body is not what its `Content-Encoding` says, or the server does not know that one."""
+
+    def __init__(self, msg: str) -> None:
+        super().__init__(("header", "Content-Encoding"), msg, type="content_encoding")
+
+
+class TooMany(Refusal):
+    """The key has used up its rate. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class Unavailable(Refusal):
     """The database cannot serve now. `retry_after` is in seconds."""
@@ -46,6 +81,13 @@ class Unavailable(Refusal):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Stopping(Unavailable):
+    """The server takes no more requests."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is stopping and takes no more requests.")
 
 
 class OutcomeUnknown(Refusal):

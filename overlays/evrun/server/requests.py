@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.datastructures import QueryParams
-    from starlette.requests import Request
 
 
 T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
+
+DEPTH_LIMIT = 200
+"""Levels of objects and arrays in a body: where pydantic's parser stops (a test holds it)."""
 
 
 class Invalid(Refusal):
@@ -28,29 +30,6 @@ class Invalid(Refusal):
     def __init__(self, details: list[dict[str, Any]]) -> None:
         super().__init__(details[0]["msg"])
         self.details = details
-
-
-class TooLarge(Refusal):
-    """413: the body is longer than the server takes."""
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises `TooLarge` before more than `limit` bytes are in memory."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    length = 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is longer than {limit} bytes. Send less in one request.")
 
 
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
@@ -99,7 +78,7 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
     try:
         parsed = adapter.validate_json(content, strict=True)
     except ValidationError as error:
-        raise _invalid(error, lambda loc: ("body", *loc)) from error
+        raise _too_deep(error) or _invalid(error, lambda loc: ("body", *loc)) from error
     try:
         # pydantic lets NaN and 1e999 pass, also within free-form objects.
         plain = json.loads(content, parse_constant=_refuse, parse_float=_finite)
@@ -108,6 +87,29 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
         raise Invalid([detail]) from error
     _refuse_numbers_as_times(parsed, plain, ("body",))
     return parsed
+
+
+def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
+    """Return a body that holds others, which are not looked into. Raises `Invalid`.
+
+    Whatever JSON an inner one is, it keeps none of the others from being read.
+    """
+    try:
+        return adapter.validate_python(json.loads(content.decode()), strict=True)
+    except ValidationError as error:
+        raise _invalid(error, lambda loc: ("body", *loc)) from error
+    except (ValueError, RecursionError) as error:
+        detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
+        raise Invalid([detail]) from error
+
+
+def _too_deep(error: ValidationError) -> Invalid | None:
+    """Return the refusal of a body that nests deeper than pydantic's parser goes."""
+    (first, *_) = error.errors(include_url=False)
+    if "recursion limit" not in first.get("ctx", {}).get("error", ""):
+        return None
+    msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
+    return Invalid([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
 
 
 def _refuse(constant: str) -> float:

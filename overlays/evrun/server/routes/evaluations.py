@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evrun.server import batches
 from evrun.server.operations import Routes
-from evrun.server.requests import sent, settled
+from evrun.server.requests import parse_envelope, sent, settled
 from evrun.server.store import logs, results, run_pages, runs, snapshots
 from evrun_models import (
     AddEvaluatorsRequest,
     CreateEvaluationLogRequest,
     CreateEvaluationRequest,
     CreateEvaluationResultLogRequest,
+    EvaluationLogItem,
     EvaluationsAddEvaluatorsParameters,
     EvaluationsCreateParameters,
     EvaluationsGetParameters,
     EvaluationsListAllForProjectParameters,
     EvaluationsListDatapointsParameters,
     EvaluationsListParameters,
+    EvaluationsLogManyParameters,
     EvaluationsLogParameters,
     EvaluationsResultParameters,
     EvaluationsUpdateStatusParameters,
+    LogRequest,
     UpdateEvaluationStatusRequest,
 )
 
@@ -76,16 +80,44 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
 )
 def log(scope: Scope, given: EvaluationsLogParameters, body: CreateEvaluationLogRequest) -> Json:
     """Log an output for a datapoint."""
-    fields = sent(body.log)
-    if body.log.config is not None:
-        fields["config"] = settled(body.log.config)
     return logs.record(
         scope,
         given.evaluation_id,
         datapoint_id=body.datapoint_id,
         evaluatee_id=given.evaluatee_id,
-        log=fields,
+        log=_fields(body.log),
     )
+
+
+def _fields(log: LogRequest) -> Json:
+    fields = sent(log)
+    if log.config is not None:
+        fields["config"] = settled(log.config)
+    return fields
+
+
+@routes.write(
+    "Evaluations_logMany",
+    "POST /evaluations/{evaluation_id}/logs",
+    EvaluationsLogManyParameters,
+    batches.Envelope,
+    status=200,
+    parse=parse_envelope,
+)
+def log_many(scope: Scope, given: EvaluationsLogManyParameters, body: batches.Envelope) -> Json:
+    """Log many outputs, each by itself."""
+    items = batches.read(given.evaluation_id, body)
+    wanted = [each.log.datapoint_id for each in items if isinstance(each, batches.Item)]
+    recorder = logs.Recorder(scope, given.evaluation_id, wanted)
+
+    def record(item: EvaluationLogItem) -> Json:
+        return recorder.record(
+            datapoint_id=item.datapoint_id,
+            evaluatee_id=item.evaluatee_id,
+            log=_fields(item.log),
+        )
+
+    return {"results": batches.log_each(scope, items, record)}
 
 
 @routes.write(

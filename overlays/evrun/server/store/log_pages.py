@@ -68,9 +68,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if not filters.committed:
         conditions.append(false())
     if filters.search:
-        conditions.append(contains(logs.c.searchable, filters.search))
+        conditions.append(contains(logs.c.searchable, filters.search, "search"))
     if filters.metadata_search:
-        conditions.append(contains(logs.c.searchable_metadata, filters.metadata_search))
+        conditions.append(
+            contains(logs.c.searchable_metadata, filters.metadata_search, "metadata_search")
+        )
     if filters.start is not None:
         conditions.append(logs.c.created_at >= in_utc(filters.start, ("query", "start_date")))
     if filters.end is not None:

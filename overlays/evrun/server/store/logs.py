@@ -20,10 +20,10 @@ from evrun.server.schema import (
 from evrun.server.store import configs, feedback, results, searching, sessions
 from evrun.server.store.configs import config_response
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
-from evrun.server.store.scope import Json, Scope, now, utc_text
+from evrun.server.store.scope import Json, Scope, now, parts, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import RowMapping
 
@@ -60,10 +60,40 @@ def record(
     scope: Scope, run_id: str, *, datapoint_id: str, evaluatee_id: str | None, log: Json
 ) -> Json:
     """Record a log of a running run. Return a `CreateLogResponse`."""
-    run = run_row(scope, run_id, lock="stand")
-    require_running(run)
-    evaluatee = evaluatee_of(scope, run_id, evaluatee_id)
-    _require_datapoint(scope, run, datapoint_id)
+    return Recorder(scope, run_id).record(
+        datapoint_id=datapoint_id, evaluatee_id=evaluatee_id, log=log
+    )
+
+
+class Recorder:
+    """Records logs of one run, in one transaction: what stays the same is looked up once."""
+
+    def __init__(self, scope: Scope, run_id: str, datapoint_ids: Iterable[str] = ()) -> None:
+        """Look up the run, and which of `datapoint_ids` are its own. Raises `NotFound`."""
+        self._scope = scope
+        self._run = run_row(scope, run_id, lock="stand")
+        self._evaluatees: dict[str | None, RowMapping] = {}
+        self._datapoints: set[str] = set()
+        for part in parts(sorted(set(datapoint_ids))):
+            self._datapoints.update(_belonging(scope, self._run, part))
+
+    def record(self, *, datapoint_id: str, evaluatee_id: str | None, log: Json) -> Json:
+        """Record a log if the run is running. Return a `CreateLogResponse`."""
+        require_running(self._run)
+        if datapoint_id not in self._datapoints:
+            self._datapoints.update(_belonging(self._scope, self._run, [datapoint_id]))
+        if datapoint_id not in self._datapoints:
+            raise _foreign(self._run, datapoint_id)
+        evaluatee = self._evaluatees.get(evaluatee_id)
+        if evaluatee is None:
+            evaluatee = evaluatee_of(self._scope, self._run["id"], evaluatee_id)
+            self._evaluatees[evaluatee_id] = evaluatee
+        return _record(self._scope, self._run, evaluatee, datapoint_id, log)
+
+
+def _record(
+    scope: Scope, run: RowMapping, evaluatee: RowMapping, datapoint_id: str, log: Json
+) -> Json:
     _check_consistency(scope, run, evaluatee, datapoint_id, log)
     parent_id, parent_reference = _parent(scope, log)
     session_id = sessions.resolve(
@@ -77,7 +107,7 @@ def record(
     scope.connection.execute(
         update(logs)
         .where(
-            logs.c.run_id == run_id,
+            logs.c.run_id == run["id"],
             logs.c.evaluatee_id == evaluatee["id"],
             logs.c.datapoint_id == datapoint_id,
             COUNTS,
@@ -90,7 +120,7 @@ def record(
             organisation_id=scope.organisation_id,
             project_id=run["project_id"],
             config_id=evaluatee["config_id"],
-            run_id=run_id,
+            run_id=run["id"],
             evaluatee_id=evaluatee["id"],
             datapoint_id=datapoint_id,
             newest=True,
@@ -191,23 +221,27 @@ def _log_response(
     }
 
 
-def _require_datapoint(scope: Scope, run: RowMapping, datapoint_id: str) -> None:
-    belongs = (
+def _belonging(scope: Scope, run: RowMapping, wanted: Sequence[str]) -> list[str]:
+    """Return which of these datapoints the run evaluates."""
+    rows = scope.rows(
         select(datapoints.c.id)
         .join(dataset_versions, dataset_versions.c.dataset_id == datapoints.c.dataset_id)
         .where(
-            datapoints.c.id == datapoint_id,
+            datapoints.c.id.in_(wanted),
             dataset_versions.c.id == run["dataset_version_id"],
             datapoints.c.position < dataset_versions.c.datapoint_count,
         )
     )
-    if scope.row(belongs) is None:
-        raise Rule(
-            ("body", "datapoint_id"),
-            f"{datapoint_id} is not in the dataset of {run['id']}, {run['dataset_id']} as it was "
-            "when the run was created.",
-            type="not_in_dataset",
-        )
+    return [row["id"] for row in rows]
+
+
+def _foreign(run: RowMapping, datapoint_id: str) -> Rule:
+    return Rule(
+        ("body", "datapoint_id"),
+        f"{datapoint_id} is not in the dataset of {run['id']}, {run['dataset_id']} as it was "
+        "when the run was created.",
+        type="not_in_dataset",
+    )
 
 
 def _check_consistency(
@@ -228,7 +262,9 @@ def _check_consistency(
             raise _other("project", log["project"], name)
     if "config" in log:
         config = configs.owned(scope, evaluatee["config_id"])
-        if log["config"]["type"] != "model" or not configs.same_settings(config, log["config"]):
+        if log["config"].get("type", "model") != "model" or not configs.same_settings(
+            config, log["config"]
+        ):
             raise Rule(
                 ("body", "log", "config"),
                 f"It differs from the run's config, {config['id']}. Leave config out.",

@@ -44,7 +44,7 @@ def list_page(
     """Return a page of projects whose name contains `name_filter`, whatever its case."""
     query = select(projects).where(projects.c.organisation_id == scope.organisation_id)
     if name_filter:
-        query = query.where(contains(projects.c.searchable, name_filter))
+        query = query.where(contains(projects.c.searchable, name_filter, "filter"))
     keys = (*_SORTED_BY[sort_by], projects.c.id)
     query = query.order_by(*(key.desc() if order == "desc" else key.asc() for key in keys))
     return scope.page(query, lambda rows: _present(scope, rows), page=page, size=size)

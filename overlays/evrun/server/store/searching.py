@@ -10,12 +10,17 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from evrun.server.refusals import Rule
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Column, ColumnElement
 
     from evrun.server.store.scope import Json
+
+LONGEST_TERM = 10_000
+"""Bytes of what is searched for, folded."""
 
 
 def fold(text: str) -> str:
@@ -33,9 +38,16 @@ def metadata_of(log: Json) -> str:
     return _lines(_texts(log.get("metadata"), names=True))
 
 
-def contains(column: Column[str], term: str) -> ColumnElement[bool]:
-    """Return whether a folded column contains `term`."""
-    return column.contains(fold(term), autoescape=True)
+def contains(column: Column[str], term: str, name: str) -> ColumnElement[bool]:
+    """Return whether a folded column contains `term`, the query parameter `name`.
+
+    Raises `Rule` for a term that databases would not take: SQLite's patterns end at 50,000 bytes.
+    """
+    folded = fold(term)
+    if len(folded.encode()) > LONGEST_TERM:
+        message = f"A search term has at most {LONGEST_TERM} bytes."
+        raise Rule(("query", name), message, type="too_long")
+    return column.contains(folded, autoescape=True)
 
 
 def _texts(value: Any, *, names: bool = False) -> Iterator[str]:

@@ -1,0 +1,202 @@
+"""Many logs to one run: what is sent, and what each answer means. No I/O.
+
+Batches where the server has announced them, single calls where not. `ManyLogs.log` is a generator:
+it yields calls that may be made at the same time, and is sent what came of each. `_log_many` makes
+them, for sync and for async.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from evrun import _failures
+from evrun._batching import MOST_BYTES, Chunker, Entry, halves, key_of, waves
+from evrun._exchange import Trail, parser_error
+from evrun.errors import ContentTooLargeError, InvalidRequestError, RequestError, StatusError
+from evrun.ids import EvaluationRunId
+from evrun.logged import LoggedItem
+from evrun.resources import _bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    import httpx
+
+    from evrun._exchange import Announced
+    from evrun.errors import EvrunError
+    from evrun.resources._call import Call
+    from evrun.resources._evaluation_calls import EvaluationCalls
+    from evrun.results import CreatedLog, LogOutcome, LogOutcomes
+
+    Failed = RequestError | InvalidRequestError
+    Outcome = tuple[Any, httpx.Response] | Failed
+    """A result with the answer that it was made of, or the error."""
+    Flow = Generator[Sequence[Call[Any]], Sequence[Outcome], list[LoggedItem]]
+    Gathered = Entry | LoggedItem
+    """What is to be sent, or has been refused before that."""
+
+MOST_AT_ONCE: Final = 1000
+"""Logs in one request, unless told otherwise; fewer, if the server takes fewer."""
+_SINGLE: Final = 16  # logs gathered for each single call at a time: all are kept busy
+_NOT_THERE: Final = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+
+
+class ManyLogs:
+    """One call of `log_many`. Raises `InvalidRequestError` for what cannot be meant."""
+
+    def __init__(
+        self,
+        operations: EvaluationCalls,
+        announced: Announced,
+        evaluation_id: object,
+        *,
+        concurrency: int,
+        batch_size: int | None,
+    ) -> None:
+        self._operations = operations
+        self._announced = announced
+        self._run_id = EvaluationRunId.parse(evaluation_id, "evaluation_id")
+        self.concurrency = _positive(concurrency, "concurrency")
+        self._batch_size = (
+            MOST_AT_ONCE if batch_size is None else _positive(batch_size, "batch_size")
+        )
+        self._chunker: Chunker[Gathered] = Chunker(self._batch_size, MOST_BYTES)
+
+    def first(self) -> Call[Any]:
+        """Return what is asked before an item is taken: the run.
+
+        It is harmless, its answer announces what the server can do, and a wrong key, address or
+        run is found before outputs are made for nothing.
+        """
+        return self._operations.get(self._run_id, evaluatee_id=None, evaluator_aggregates=None)
+
+    def chunker(self) -> Chunker[Gathered]:
+        """Return what gathers items that are sent together, once the server has answered."""
+        if self._announced.batch:
+            most = min(self._batch_size, self._announced.batch)
+        else:
+            most = self.concurrency * _SINGLE
+        self._chunker = Chunker(most, MOST_BYTES)
+        return self._chunker
+
+    def take(self, index: int, item: object) -> tuple[Gathered, int]:
+        """Return an item as it is sent, and its bytes; or why it cannot be."""
+        parameter = f"items[{index}]"
+        try:
+            body = _bodies.log_item(item, parameter)
+            key = key_of(body.get("idempotency_key"), f"{parameter}.idempotency_key")
+            body["idempotency_key"] = key
+            size = _size(body, parameter)
+        except InvalidRequestError as error:
+            again = item if isinstance(item, Mapping) else None
+            return LoggedItem(index=index, error=error, again=again), 0
+        return Entry(index=index, key=key, item=body, size=size), size
+
+    def log(self, chunk: Sequence[Gathered]) -> Flow:
+        """Log a chunk and return what became of it, in order."""
+        done = [each for each in chunk if isinstance(each, LoggedItem)]
+        parts: list[Sequence[Entry]] = [[each for each in chunk if isinstance(each, Entry)]]
+        while parts:
+            part = parts.pop(0)
+            if not part:
+                continue
+            if not self._announced.batch:
+                done += yield from self._singly(part)
+                continue
+            (outcome,) = yield (self._batch(part),)
+            if isinstance(outcome, ContentTooLargeError) and len(part) > 1:
+                parts[:0] = halves(part)
+                self._chunker.most_bytes = max(sum(each.size for each in part) // 2, 1)
+            elif isinstance(outcome, StatusError) and outcome.status in _NOT_THERE:
+                # The run was there a moment ago: another server has taken this one's place.
+                self._announced.batch = 0
+                parts.insert(0, part)
+            else:
+                done += self._told(part, outcome)
+        return sorted(done, key=lambda each: each.index)
+
+    def _batch(self, part: Sequence[Entry]) -> Call[LogOutcomes]:
+        call = self._operations.log_batch(self._run_id, logs=[entry.item for entry in part])
+        return evolve(call, compressed=True)
+
+    def _singly(self, part: Sequence[Entry]) -> Flow:
+        done: list[LoggedItem] = []
+        for wave in waves(part):
+            outcomes = yield [self._single(entry) for entry in wave]
+            for entry, outcome in zip(wave, outcomes, strict=True):
+                if isinstance(outcome, tuple):
+                    done.append(LoggedItem(index=entry.index, log=outcome[0]))
+                else:
+                    done.append(_failed(entry, outcome))
+        return done
+
+    def _single(self, entry: Entry) -> Call[CreatedLog]:
+        return self._operations.log(
+            self._run_id,
+            datapoint_id=entry.item["datapoint_id"],
+            log=entry.item["log"],
+            evaluatee_id=entry.item.get("evaluatee_id"),
+            idempotency_key=entry.key,
+        )
+
+    def _told(self, part: Sequence[Entry], outcome: Outcome) -> list[LoggedItem]:
+        """Return what became of each log of a batch."""
+        if not isinstance(outcome, tuple):
+            return [_failed(entry, outcome) for entry in part]
+        results: tuple[LogOutcome, ...] = outcome[0].results
+        if len(results) != len(part):
+            problem = f"it holds {len(results)} results for {len(part)} logs"
+            error = parser_error(problem, outcome[1])
+            return [_failed(entry, error) for entry in part]
+        return [
+            _result(entry, place, result, outcome[1])
+            for place, (entry, result) in enumerate(zip(part, results, strict=True))
+        ]
+
+
+def _positive(value: object, parameter: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequestError(
+            f"{parameter}={value!r} is no whole number from 1 up.", parameter=parameter
+        )
+    return value
+
+
+def _size(body: dict[str, Any], parameter: str) -> int:
+    """Return the bytes of an item. Raises `InvalidRequestError` for what no JSON can hold."""
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return len(text.encode())
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"{parameter}: it cannot be sent ({error}). Bodies are JSON in UTF-8.",
+            parameter=parameter,
+        ) from error
+
+
+def _failed(entry: Entry, error: EvrunError) -> LoggedItem:
+    return LoggedItem(index=entry.index, error=error, again=entry.item)
+
+
+def _result(entry: Entry, place: int, result: LogOutcome, response: httpx.Response) -> LoggedItem:
+    if result.status == HTTPStatus.CREATED and result.log is not None:
+        return LoggedItem(index=entry.index, log=result.log)
+    if HTTPStatus(200) <= result.status < HTTPStatus(300):
+        problem = f"results[{place}] has the status {result.status} and no log"
+        return _failed(entry, parser_error(problem, response))
+    error = _failures.part_error(
+        result.status, result.detail, response, {"logs": [entry.item]}, f"items[{entry.index}]"
+    )
+    trail = Trail.of(response)
+    error.attempts, error.elapsed = trail.attempts, trail.elapsed
+    error.idempotency_key = entry.key
+    return _failed(entry, error)

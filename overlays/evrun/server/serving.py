@@ -1,0 +1,172 @@
+"""The application on a socket, until a signal stops it: `evrun serve` without the command line.
+
+SIGTERM or SIGINT: `/readyz` and whatever is new get 503, what is under way finishes, then all
+connections are closed and `serve` returns. A second SIGINT cuts that short. With workers, each of
+them does so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import field, frozen
+from uvicorn import Server
+
+from evrun.server.app import CAPABILITIES, announced, busy, create_app
+from evrun.server.connections import GuardedConfig, Limits
+from evrun.server.database import Database
+from evrun.server.faults import Faults
+from evrun.server.lifecycle import Lifecycle
+from evrun.server.limits import BODY_LIMIT
+from evrun.server.metrics import Metrics
+from evrun.server.observing import AccessLog, Observed
+from evrun.server.workers import supervise
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from evrun.server.faults import Schedule
+    from evrun.server.limits import Rate
+    from evrun.server.observing import Exchange
+
+DRAIN = 30.0
+"""Seconds that requests under way get when the server stops."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """How the server is run, but for where its data lies and where it listens."""
+
+    workers: int = 1
+    """Processes that answer. More than one need a database with many writers."""
+    limits: Limits = field(factory=Limits)
+    body_limit: int = BODY_LIMIT
+    rate: Rate | None = None
+    """Of each key, in each process."""
+    access_log: Literal["json", "text", "off"] = "text"
+    drain: float = DRAIN
+    certificate: str | None = None
+    """A file in PEM; without it the server speaks plain HTTP."""
+    private_key: str | None = None
+    """Likewise; without it the key stands in the certificate's file."""
+    faults: Schedule | None = None
+    """What goes wrong on purpose. One process has to count for it."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether the server speaks HTTPS."""
+        return self.certificate is not None
+
+
+def serve(database_url: str, listener: socket.socket, settings: Settings) -> None:
+    """Serve until a signal comes, then drain. Raises `OSError` for a certificate that is none.
+
+    Whoever answers has a database, a lifecycle and metrics of its own.
+    """
+    # With workers too: what is wrong with a certificate is heard here, and once.
+    server = _server(database_url, settings)
+    if settings.workers > 1:
+        supervise(settings.workers, partial(_work, database_url, listener, settings))
+        return
+    with _quiet_signals():
+        server.run(sockets=[listener])
+
+
+def _work(database_url: str, listener: socket.socket, settings: Settings) -> None:
+    """Be one of several workers."""
+    with _quiet_signals():
+        _server(database_url, settings).run(sockets=[listener])
+
+
+def _server(database_url: str, settings: Settings) -> DrainingServer:
+    lifecycle, metrics = Lifecycle(), Metrics()
+    config = _configured(Database(database_url), settings, lifecycle, metrics)
+    config.load()
+    server = DrainingServer(config, lifecycle, settings.drain)
+    metrics.connections.set_function(lambda: len(server.server_state.connections))
+    return server
+
+
+def _configured(
+    database: Database, settings: Settings, lifecycle: Lifecycle, metrics: Metrics
+) -> GuardedConfig:
+    observers: list[Callable[[Exchange], None]] = [metrics]
+    if settings.access_log != "off":
+        observers.append(AccessLog(settings.access_log))
+
+    def observe(exchange: Exchange) -> None:
+        for observer in observers:
+            observer(exchange)
+
+    app = create_app(
+        database,
+        body_limit=settings.body_limit,
+        patience=settings.limits.patience,
+        rate=settings.rate,
+        lifecycle=lifecycle,
+        metrics=metrics,
+        faults=None if settings.faults is None else Faults(settings.faults),
+    )
+    return GuardedConfig(
+        Observed(app, observe),
+        limits=settings.limits,
+        busy=Observed(announced(busy), observe),
+        headers=[("Evrun-Capabilities", CAPABILITIES)],
+        observe=observe,
+        hangs_up=settings.faults is not None,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.private_key,
+        timeout_graceful_shutdown=max(1, round(settings.drain)),
+    )
+
+
+class DrainingServer(Server):
+    """uvicorn's server, which first lets load balancers and clients know."""
+
+    def __init__(self, config: GuardedConfig, lifecycle: Lifecycle, drain: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain = drain
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain, at once."""
+        self._lifecycle.draining = True
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on until what is under way is done, so that refusals are answers."""
+        self._lifecycle.draining = True
+        deadline = asyncio.get_running_loop().time() + self._drain
+        while self.server_state.tasks and not self.force_exit:
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Keep the signals that stopped the server from ending the process: it ends by itself, with 0.
+
+    uvicorn raises them again when it is done, for the handlers of before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ignore(_: int, __: Any) -> None:
+        """Do nothing: it is done."""
+
+    before = {each: signal.signal(each, ignore) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,41 @@
+"""Test a pipeline against the real server, and against what goes wrong on the way to it.
+
+The fixtures of the pytest plugin are in `evrun_pytest`, which loads this when they are used.
+Needs `evrun[server]`.
+"""
+
+from evrun.server.faults import (
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    Faults,
+    Happened,
+    InvalidScheduleError,
+    Rule,
+    Schedule,
+    Status,
+    Truncate,
+    read_schedule,
+)
+from evrun.testing.seeding import ROWS, Seeded, seed
+from evrun.testing.serving import Server
+
+__all__ = [
+    "ROWS",
+    "Delay",
+    "Drop",
+    "Duplicate",
+    "Fault",
+    "Faults",
+    "Happened",
+    "InvalidScheduleError",
+    "Rule",
+    "Schedule",
+    "Seeded",
+    "Server",
+    "Status",
+    "Truncate",
+    "read_schedule",
+    "seed",
+]

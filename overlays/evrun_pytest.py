@@ -1,0 +1,78 @@
+"""The pytest plugin of evrun: a real server for each test that asks for one, and faults on demand.
+
+A module of its own, beside the package: pytest loads the plugins of all that is installed, and must
+not load a client and a server for tests that have nothing to do with them. What the fixtures give
+is in `evrun.testing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from evrun import AsyncEvrun, Evrun
+    from evrun.testing import Faults, Seeded, Server
+
+
+@pytest.fixture
+def evrun_database_url(tmp_path: Path) -> str:
+    """Return the URL of the database: a fresh SQLite file. Override it for PostgreSQL."""
+    return f"sqlite:///{tmp_path / 'evrun.db'}"
+
+
+@pytest.fixture
+def evrun_server(evrun_database_url: str) -> Iterator[Server]:
+    """Start evrun's real server on a port of this machine, over `evrun_database_url`."""
+    from evrun.testing import Server  # noqa: PLC0415 - see above
+
+    with Server(evrun_database_url) as server:
+        yield server
+
+
+@pytest.fixture
+def evrun_faults(evrun_server: Server) -> Faults:
+    """Return what goes wrong on `evrun_server`: `evrun_faults.plan(Rule(Drop("after"), nth=1))`."""
+    return evrun_server.faults
+
+
+@pytest.fixture
+def evrun_environment(evrun_server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables with which `Evrun()` finds `evrun_server`, here and in subprocesses."""
+    environment = evrun_server.environment()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def evrun_client(evrun_server: Server) -> Iterator[Evrun]:
+    """Return an `Evrun` of `evrun_server`."""
+    with evrun_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def async_evrun_client(evrun_server: Server) -> AsyncEvrun:
+    """Return an `AsyncEvrun` of `evrun_server`. Its connections end with the event loop."""
+    return evrun_server.async_client()
+
+
+@pytest.fixture
+def evrun_rows() -> Sequence[Mapping[str, Any]]:
+    """Return the rows of the seeded dataset. Override it for rows of your own."""
+    from evrun.testing import ROWS  # noqa: PLC0415 - see above
+
+    return ROWS
+
+
+@pytest.fixture
+def evrun_seeded(evrun_client: Evrun, evrun_rows: Sequence[Mapping[str, Any]]) -> Seeded:
+    """Make a project, a dataset with `evrun_rows`, a config, an evaluator and a running run."""
+    from evrun.testing import seed  # noqa: PLC0415 - see above
+
+    return seed(evrun_client, rows=evrun_rows)

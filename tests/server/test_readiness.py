@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from evrun.server import Database, Unavailable
+from evrun.server.app import create_app
+from evrun.server.hosting import Host
+from evrun.server.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Absent(Database):
+    """A database that cannot be reached, after it was opened."""
+
+    def read(self, work: Callable[[Any], Any]) -> Any:
+        raise Unavailable("The disk is gone.", retry_after=7)
+
+
+class Silent(Database):
+    """A database that takes its time."""
+
+    answers = threading.Event()
+
+    def read(self, work: Callable[[Any], Any]) -> Any:
+        assert self.answers.wait(60)
+        return super().read(work)
+
+
+@contextmanager
+def hosted(database: Database, lifecycle: Lifecycle | None = None) -> Iterator[Host]:
+    host = Host(create_app(database, local_key="k", lifecycle=lifecycle))
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+def get(host: Host, path: str) -> httpx.Response:
+    request = httpx.Request("GET", f"http://evrun.test{path}", headers={"X-API-KEY": "k"})
+    return host.submit(request, b"").result(30)
+
+
+def test_ready_is_who_reads_the_database(file: Path) -> None:
+    """200 without a key."""
+    with hosted(Database(f"sqlite:///{file}")) as host:
+        response = get(host, "/readyz")
+    assert (response.status_code, response.json()) == (200, {"status": "ready"})
+
+
+def test_a_database_that_refuses_is_503_with_its_reason(file: Path) -> None:
+    """And with its time to come back; the process is healthy all the same."""
+    with hosted(Absent(f"sqlite:///{file}")) as host:
+        response = get(host, "/readyz")
+        assert response.status_code == 503
+        assert response.json() == {"detail": "The disk is gone."}
+        assert response.headers["Retry-After"] == "7"
+        assert get(host, "/healthz").status_code == 200
+
+
+def test_a_database_that_says_nothing_is_503_before_long(file: Path) -> None:
+    """Whoever asks is not kept waiting with it; when it answers again, so does the server."""
+    with hosted(Silent(f"sqlite:///{file}")) as host:
+        try:
+            response = get(host, "/readyz")
+        finally:
+            Silent.answers.set()
+        assert response.status_code == 503
+        assert response.json() == {"detail": "The database does not answer in time."}
+        assert get(host, "/readyz").status_code == 200
+
+
+def test_a_server_that_stops_is_not_ready(file: Path) -> None:
+    """Operations are refused too, before their key is looked at; health goes on."""
+    lifecycle = Lifecycle()
+    with hosted(Database(f"sqlite:///{file}"), lifecycle) as host:
+        assert get(host, "/v4/projects").status_code == 200
+        lifecycle.draining = True
+        for path in ("/readyz", "/v4/projects"):
+            response = get(host, path)
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+        assert get(host, "/healthz").status_code == 200
