@@ -21,7 +21,7 @@ import json
 import sys
 from pathlib import Path
 
-from _benchmark import many_logs, scripts, server
+from _benchmark import many_logs, scripts, server, store
 from _benchmark.case import Case, Inputs, Unusable
 from _benchmark.report import as_json, table
 
@@ -30,6 +30,7 @@ CASES: dict[str, Case] = {
     "import": scripts.import_whole,
     "spec-diff": scripts.spec_diff,
     "writes": server.writes,
+    "store": store.store,
     "many-logs": many_logs.many_logs,
 }
 

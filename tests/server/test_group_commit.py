@@ -1,23 +1,31 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from served import Api, make_run
 from sqlalchemy import insert, select
 
 from evrun.server import NotFound
 from evrun.server.database import Database
+from evrun.server.embedded import EmbeddedServer
 from evrun.server.identifiers import new_id
 from evrun.server.schema import organisations
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
+    import httpx
     from sqlalchemy import Connection
+
+    from evrun.server.refusals import Refusal
 
 
 def adding(name: str, then: Exception | None = None) -> Callable[[Connection], str]:
@@ -57,20 +65,34 @@ def commits(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def together(database: Database, *works: Callable[[Connection], Any]) -> list[Future[Any]]:
-    """Submit work while other work is under way, so that it waits together."""
+@contextmanager
+def busy(database: Database) -> Iterator[None]:
+    """Keep the writer busy, so that what is submitted waits."""
     started, free = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
         started.set()
-        assert free.wait(10)
+        assert free.wait(30)
 
     held = database.submit(hold)
     assert started.wait(10)
-    futures = [database.submit(work) for work in works]
-    free.set()
+    try:
+        yield
+    finally:
+        free.set()
     held.result(10)
-    return futures
+
+
+def together(database: Database, *works: Callable[[Connection], Any]) -> list[Future[Any]]:
+    """Submit work while other work is under way, so that it waits together."""
+    with busy(database):
+        return [database.submit(work) for work in works]
+
+
+def asked(database: Database, *questions: tuple[Adding, str]) -> list[Future[Any]]:
+    """Ask questions while other work is under way; those to the same work are of a kind."""
+    with busy(database):
+        return [database.ask(id(work), work, name) for work, name in questions]
 
 
 def test_what_waits_together_is_committed_together(database: Database, commits: list[bool]) -> None:
@@ -134,20 +156,100 @@ def test_what_spoils_the_transaction_harms_nobody_else(database: Database) -> No
     assert names(database) == {"a", "b"}
 
 
+# --- Questions of a kind -----------------------------------------------------------------------
+
+
+class Adding:
+    """Work that adds rows, all that wait at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, connection: Connection, names: Sequence[str]) -> list[str | Refusal]:
+        self.calls.append(list(names))
+        answers: list[str | Refusal] = []
+        for name in names:
+            if name == "defect":
+                raise ZeroDivisionError
+            answers.append(NotFound(name) if name == "refused" else adding(name)(connection))
+        return answers
+
+
+def test_what_is_of_a_kind_is_asked_at_once(database: Database) -> None:
+    """Each gets its own answer; what is refused harms nobody; other kinds are asked apart."""
+    one, two = Adding(), Adding()
+    a, b, refused, c, d = asked(
+        database, (one, "a"), (two, "b"), (one, "refused"), (one, "c"), (two, "d")
+    )
+    assert [each.result(10) for each in (a, b, c, d)] == ["a", "b", "c", "d"]
+    with pytest.raises(NotFound):
+        refused.result(10)
+    assert (one.calls, two.calls) == ([["a", "refused", "c"]], [["b", "d"]])
+    assert names(database) == {"a", "b", "c", "d"}
+
+
+def test_what_fails_at_once_is_asked_one_by_one(database: Database) -> None:
+    """So that nobody pays for another's defect; and nothing is there twice."""
+    work = Adding()
+    a, defect, b = asked(database, (work, "a"), (work, "defect"), (work, "b"))
+    assert (a.result(10), b.result(10)) == ("a", "b")
+    with pytest.raises(ZeroDivisionError):
+        defect.result(10)
+    assert work.calls == [["a", "defect", "b"], ["a"], ["defect"], ["b"]]
+    assert names(database) == {"a", "b"}
+
+
+def test_a_question_that_is_refused_alone_raises(database: Database) -> None:
+    """Nobody else waits: the answer is the same."""
+    with pytest.raises(NotFound):
+        database.ask("x", Adding(), "refused").result(10)
+    assert database.ask("x", Adding(), "a").result(10) == "a"
+
+
+def test_logs_that_wait_together_are_recorded_together(
+    database: Database, commits: list[bool]
+) -> None:
+    """Of two runs, some refused and one twice: each is answered as if it were the only one."""
+    server = EmbeddedServer(database)
+    api = Api(server.transport(), server.key)
+    run, other = make_run(api), make_run(api, project="other")
+    bodies = [run.log_body(output=str(n)) for n in range(10)]
+    first = [(run, body, f"k{n}") for n, body in enumerate(bodies)]
+    nowhere = {**bodies[0], "datapoint_id": "evtc_1"}
+    second = [(run, bodies[0], "k0"), (run, bodies[1], "k0"), (run, nowhere, "k10")]
+    second.append((other, other.log_body(output="x"), "k11"))
+    with ThreadPoolExecutor(len(first) + len(second)) as threads:
+        sent: list[Future[httpx.Response]] = []
+        with busy(database):
+            before = len(commits)
+            for wave in (first, second):
+                for of, body, key in wave:
+                    send = partial(of.api.send, "Evaluations_log", body, idempotency_key=key)
+                    sent.append(threads.submit(send, **of.path))
+                while len(database._commits._waiting) < len(sent):
+                    time.sleep(0.005)
+        answers = [each.result(30) for each in sent]
+    assert len(commits) == before + 1
+    assert [each.status_code for each in answers] == [201] * 10 + [201, 422, 422, 201]
+    ids = [each.json()["id"] for each in answers[:10]]
+    assert answers[10].json()["id"] == ids[0]
+    assert answers[10].headers["Idempotent-Replayed"] == "true"
+    listed = api.ok("Logs_list", project_id=run.project_id, size=100)
+    assert [log["id"] for log in listed["records"]] == sorted(ids, reverse=True)
+    shown = api.ok("Evaluations_listDatapoints", id=run.id)["records"][0]
+    assert shown["log"]["id"] == max(ids)
+    api.http.close()
+    server.close()
+
+
+# --- Its end -----------------------------------------------------------------------------------
+
+
 def test_a_write_that_was_cancelled_in_time_is_not_done(database: Database) -> None:
     """As for a client that hung up while it waited."""
-    started, free = threading.Event(), threading.Event()
-
-    def hold(_: Connection) -> None:
-        started.set()
-        assert free.wait(10)
-
-    held = database.submit(hold)
-    assert started.wait(10)
-    given_up, kept = database.submit(adding("a")), database.submit(adding("b"))
-    assert given_up.cancel()
-    free.set()
-    held.result(10)
+    with busy(database):
+        given_up, kept = database.submit(adding("a")), database.submit(adding("b"))
+        assert given_up.cancel()
     assert kept.result(10) == "b"
     assert names(database) == {"b"}
 

@@ -28,29 +28,27 @@ from evrun.server.batches import MOST_LOGS
 from evrun.server.faults.injection import Injection
 from evrun.server.idempotency import Answer
 from evrun.server.lifecycle import Lifecycle
-from evrun.server.limits import BODY_LIMIT, Gone, Heads, RateLimiter, inflate, read_body
+from evrun.server.limits import BODY_LIMIT, Gone, Heads, RateLimiter, read_body
 from evrun.server.operations import PREFIX
-from evrun.server.requests import Invalid, parse_parameters
+from evrun.server.performing import Performer
+from evrun.server.requests import Invalid
 from evrun.server.routes import OPERATIONS
 from evrun.server.store import organisations
-from evrun.server.store.scope import Scope
 from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from concurrent.futures import Future
 
-    from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
     from evrun.server.database import Database
     from evrun.server.faults import Faults
-    from evrun.server.idempotency import Attempt
     from evrun.server.limits import Rate
     from evrun.server.metrics import Metrics
     from evrun.server.operations import Operation
+    from evrun.server.refusals import Refusal
 
 THREADS = 32
 READINESS = 2.0
@@ -123,10 +121,10 @@ class _Server:
         faults: Faults | None,
     ) -> None:
         self._database = database
-        self._authenticator = authenticator
         self._body_limit = body_limit
         self._patience = patience
         self._limiter = limiter
+        self._performer = Performer(database, authenticator, limiter, body_limit)
         self._lifecycle = lifecycle
         self._faults = faults
         self._threads: ThreadPoolExecutor | None = None
@@ -188,7 +186,7 @@ class _Server:
         content = b""
         if operation.body:
             content = await read_body(request, self._body_limit, self._patience)
-        answer = await self._in_thread(self._perform, operation, request, key, content)
+        answer = await self._in_thread(self._performer.perform, operation, request, key, content)
         if not isinstance(answer, Answer):
             # Not in a thread of ours: what waits there would keep others from waiting with it.
             answer = await asyncio.wrap_future(answer)
@@ -196,57 +194,6 @@ class _Server:
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)
         return _json(answer.status, answer.content, headers)
-
-    def _perform(
-        self, operation: Operation, request: Request, key: str, content: bytes
-    ) -> Answer | Future[Answer]:
-        """Carry out a request, in a worker thread. What it writes is still to be committed."""
-
-        def authenticated(connection: Connection) -> Scope:
-            caller = self._authenticator.authenticate(connection, key)
-            request.scope["evrun.caller"] = caller
-            if self._limiter is not None and "evrun.counted" not in request.scope:
-                self._limiter.take(hash_key(key))
-            caller.require(operation.method)
-            return Scope(connection, caller.organisation_id)
-
-        def parsed(body: bytes = b"") -> tuple[Any, Any]:
-            parameters = parse_parameters(
-                operation.parameters, request.path_params, request.query_params
-            )
-            return parameters, operation.parse(operation.body, body) if operation.body else None
-
-        def handled(scope: Scope, asked: tuple[Any, Any]) -> Answer:
-            data = operation.handle(scope, *asked)
-            return Answer(operation.status, b"" if data is None else pydantic_core.to_json(data))
-
-        if not operation.writes:
-            return self._database.read(
-                lambda connection: handled(authenticated(connection), parsed())
-            )
-
-        def looked_up(connection: Connection) -> tuple[str, bytes, Attempt | None, Answer | None]:
-            scope = authenticated(connection)
-            # Only for those who have a key. A repeated body may be compressed otherwise.
-            encoding = request.headers.get("content-encoding", "")
-            body = inflate(content, encoding, self._body_limit)
-            attempt = _attempt(operation, request, body)
-            earlier = None if attempt is None else idempotency.recall(scope, attempt)
-            return scope.organisation_id, body, attempt, earlier
-
-        # Who asks and what is asked are settled before others have to wait for it.
-        organisation_id, body, attempt, earlier = self._database.read(looked_up)
-        if earlier is not None:
-            return earlier
-        asked = parsed(body)
-
-        def written(connection: Connection) -> Answer:
-            scope = Scope(connection, organisation_id)
-            if attempt is None:
-                return handled(scope, asked)
-            return idempotency.once(scope, attempt, lambda: handled(scope, asked))
-
-        return self._database.submit(written)
 
     async def _health(self, request: Request) -> Response:
         """Say that the server is there, and which. It needs no key and touches no database."""
@@ -278,15 +225,6 @@ class _Server:
         return await loop.run_in_executor(self._threads, function, *arguments)
 
 
-def _attempt(operation: Operation, request: Request, content: bytes) -> Attempt | None:
-    if request.method != "POST":
-        return None  # the other methods are harmless to repeat as they are
-    values = request.headers.getlist(idempotency.HEADER)
-    path = operation.path.format(**request.path_params)
-    query = request.scope["query_string"].decode("latin-1")
-    return idempotency.read_attempt(values, request.method, f"{path}?{query}", content)
-
-
 _STATUSES: dict[type[refusals.Refusal], int] = {
     Gone: 400,
     Unauthenticated: 401,
@@ -302,7 +240,7 @@ _STATUSES: dict[type[refusals.Refusal], int] = {
 }
 
 
-def _refused(refusal: refusals.Refusal) -> Response:
+def _refused(refusal: Refusal) -> Response:
     """Return the documented answer to a refused request."""
     if isinstance(refusal, Invalid | refusals.Rule):
         return _json(422, pydantic_core.to_json({"detail": refusal.details}))

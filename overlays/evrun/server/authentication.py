@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import frozen
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import Conflict, Forbidden, NotFound, Refusal
@@ -37,6 +37,10 @@ _PREFIX = "evk_"
 _HINT = 12  # characters of a key that are shown; more than 150 random bits stay secret
 _RANDOM = 40
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+# Made once: every request asks this.
+_KEY = select(api_keys).where(api_keys.c.sha256 == bindparam("sha256"))
 
 
 class Unauthenticated(Refusal):
@@ -108,8 +112,7 @@ class Authenticator:
                 return Caller(
                     organisation_id=found, key_id="local", hint=key[:_HINT], scope="admin"
                 )
-        query = select(api_keys).where(api_keys.c.sha256 == hashed)
-        row = connection.execute(query).mappings().first()
+        row = connection.execute(_KEY, {"sha256": hashed}).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], hashed):
             raise Unauthenticated(
                 f"The server does not know this key. Check the {HEADER} header; "

@@ -1,8 +1,8 @@
-"""Many logs in one request: each is done, refused or repeated by itself, as a single call would be.
+"""Many logs at once: each is done, refused or repeated by itself, as if it were the only one.
 
-All of them share a transaction, so that one commit makes them durable. A refused one is undone to
-its savepoint. A log under an idempotency key has the fingerprint of the single call that says the
-same, so that either finds what the other did.
+All of them share a transaction, so that one commit makes them durable. They come in one request, or
+in single calls that waited together. A log under an idempotency key has the same fingerprint in
+either, so that each finds what the other did.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pydantic_core
 from attrs import frozen
 from pydantic import BaseModel, Field, TypeAdapter
-from sqlalchemy.exc import StatementError
 
 from evrun.server.idempotency import Answer, Memory, read_attempt
 from evrun.server.refusals import Conflict, NotFound, Refusal, Rule
-from evrun.server.requests import Invalid, parse_body
+from evrun.server.requests import Invalid, parse_body, sent, settled
+from evrun.server.store.recording import Recorder
 from evrun_models import EvaluationLogItem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from evrun.server.idempotency import Attempt
     from evrun.server.store.scope import Json, Scope
+    from evrun_models import LogRequest
 
 MOST_LOGS = 1000
 """Logs in one request, as the contract says."""
@@ -43,63 +44,69 @@ class Envelope(BaseModel):
 class Item:
     """One of many logs."""
 
-    log: EvaluationLogItem
+    datapoint_id: str
+    evaluatee_id: str | None
+    log: LogRequest
     attempt: Attempt | None
     """None without a key."""
 
 
 def read(run_id: str, body: Envelope) -> list[Item | Refusal]:
-    """Return the logs, or why they cannot be read, in order."""
+    """Return the logs of one request, or why they cannot be read, in order."""
     return [_read(run_id, log) for log in body.logs]
 
 
-def log_each(
-    scope: Scope, items: list[Item | Refusal], record: Callable[[EvaluationLogItem], Json]
-) -> list[Json]:
-    """Return an `EvaluationLogOutcome` for each item. `record` stores one. Raises no refusal.
+def log_each(scope: Scope, run_id: str, items: Sequence[Item | Refusal]) -> list[Answer | Refusal]:
+    """Return what a single call would be answered with, for each item.
 
-    Other failures undo everything.
+    Raises `NotFound` for the run. Other failures undo everything.
     """
-    attempts = [each.attempt for each in items if isinstance(each, Item) and each.attempt]
-    memory = Memory(scope, attempts)
-    results = []
-    for item in items:
-        try:
-            results.append(_outcome(scope, memory, item, record))
-        except (NotFound, Conflict, Rule, Invalid) as refusal:
-            results.append(_refused(refusal))
-        except StatementError as error:
-            # A column type may refuse a value; SQLAlchemy wraps what it raises.
-            if not isinstance(error.orig, Rule):
-                raise
-            results.append(_refused(error.orig))
+    given = [item for item in items if isinstance(item, Item)]
+    recorder = Recorder(scope, run_id, [item.datapoint_id for item in given])
+    memory = Memory(scope, [item.attempt for item in given if item.attempt is not None])
+    answers = [_log(memory, recorder, item) if isinstance(item, Item) else item for item in items]
+    recorder.flush()
     memory.keep()
-    return results
+    return answers
 
 
-def _outcome(
-    scope: Scope,
-    memory: Memory,
-    item: Item | Refusal,
-    record: Callable[[EvaluationLogItem], Json],
-) -> Json:
-    if isinstance(item, Refusal):
-        raise item
-    earlier = None if item.attempt is None else memory.recall(item.attempt)
-    if earlier is not None:
-        log = pydantic_core.from_json(earlier.content)
-        return {"status": earlier.status, "log": log, "replayed": True}
-    with scope.connection.begin_nested():
-        log = record(item.log)
+def outcome(answer: Answer | Refusal) -> Json:
+    """Return the `EvaluationLogOutcome` that says the same."""
+    if isinstance(answer, Answer):
+        log = pydantic_core.from_json(answer.content)
+        return {"status": answer.status, "log": log, "replayed": answer.replayed}
+    if isinstance(answer, Invalid | Rule):
+        return {"status": 422, "detail": answer.details}
+    return {"status": 409 if isinstance(answer, Conflict) else 404, "detail": str(answer)}
+
+
+def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
+    try:
+        earlier = None if item.attempt is None else memory.recall(item.attempt)
+        if earlier is not None:
+            return earlier
+        log = recorder.record(
+            datapoint_id=item.datapoint_id, evaluatee_id=item.evaluatee_id, log=_fields(item.log)
+        )
+    except (NotFound, Conflict, Rule) as refusal:
+        return refusal
+    answer = Answer(201, pydantic_core.to_json(log))
     if item.attempt is not None:
-        memory.note(item.attempt, Answer(201, pydantic_core.to_json(log)))
-    return {"status": 201, "log": log, "replayed": False}
+        memory.note(item.attempt, answer)
+    return answer
+
+
+def _fields(log: LogRequest) -> Json:
+    fields = sent(log)
+    if log.config is not None:
+        fields["config"] = settled(log.config)
+    return fields
 
 
 def _read(run_id: str, log: Any) -> Item | Refusal:
     try:
         item = parse_body(_ITEM, json.dumps(log).encode())
-        return Item(item, _attempt(run_id, item, log))
+        return Item(item.datapoint_id, item.evaluatee_id, item.log, _attempt(run_id, item, log))
     except (Invalid, Rule) as refusal:
         return refusal
 
@@ -117,9 +124,3 @@ def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
         json.dumps(body).encode(),
         place=("body", "idempotency_key"),
     )
-
-
-def _refused(refusal: Refusal) -> Json:
-    if isinstance(refusal, Invalid | Rule):
-        return {"status": 422, "detail": refusal.details}
-    return {"status": 409 if isinstance(refusal, Conflict) else 404, "detail": str(refusal)}

@@ -15,12 +15,15 @@ from evrun.server.backends import backend_for
 from evrun.server.group_commit import GroupCommit, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from concurrent.futures import Future
 
     from sqlalchemy import Connection
 
+    from evrun.server.refusals import Refusal
+
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 BUSY_TIMEOUT = 10.0
 """Seconds that a write waits for others before it is answered with 503."""
@@ -99,10 +102,25 @@ class Database:
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like `write`, without waiting. The future may be cancelled until the work begins."""
+        return self._begun(lambda commits: commits.submit(work))
+
+    def ask(
+        self,
+        kind: Hashable,
+        work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
+        question: Q,
+    ) -> Future[T]:
+        """Like `submit`, for `work` that answers all questions of its kind that wait, at once.
+
+        A question that it refuses, by a `Refusal` for an answer, must have changed nothing.
+        """
+        return self._begun(lambda commits: commits.ask(kind, work, question))
+
+    def _begun(self, submit: Callable[[GroupCommit], Future[T]]) -> Future[T]:
         self.open()
         with self._idle:
             self._active += 1
-        future = self._commits.submit(work)
+        future = submit(self._commits)
         future.add_done_callback(self._finished)
         return future
 

@@ -2,7 +2,7 @@
 
 A commit costs a wait for the disk. While one is under way others queue up; the next one takes them
 all. Each piece of work runs in a SAVEPOINT of the common transaction, so that one that is refused
-undoes only itself.
+undoes only itself. What is alike is done at once: a statement costs more than a row that it writes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from sqlalchemy.exc import StatementError
 from evrun.server.refusals import OutcomeUnknown, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from sqlalchemy import Connection
 
     from evrun.server.backends import Backend
 
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 BATCH = 128
 """Pieces of work in one commit, at most: who comes first waits for all of them."""
@@ -38,8 +39,22 @@ _PATIENT = 8  # threads for what waits for other writers
 
 @frozen(eq=False)
 class _Item:
-    work: Callable[[Connection], Any]
+    work: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    """Returns the answer to each of the questions, or why it is refused."""
+    question: Any
+    kind: Hashable | None = None
+    """What has an equal one is asked at once; None is alone."""
     future: Future[Any] = field(factory=Future)
+
+    def alone(self, connection: Connection) -> Any:
+        """Return the answer to this question. Raises `Refusal`."""
+        (answer,) = self.work(connection, [self.question])
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+
+_Settled = tuple[_Item, Any, BaseException | None]
 
 
 class _Spoilt(Exception):  # noqa: N818 - no fault of any piece of work that is known
@@ -59,7 +74,21 @@ class GroupCommit:
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Return the future of `work`'s answer, which is there after its commit is durable."""
-        item = _Item(work)
+        return self._queue(_Item(_single, work))
+
+    def ask(
+        self,
+        kind: Hashable,
+        work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
+        question: Q,
+    ) -> Future[T]:
+        """Like `submit`, for `work` that can answer all questions of its kind that wait.
+
+        A question that it refuses must have changed nothing.
+        """
+        return self._queue(_Item(work, question, kind))
+
+    def _queue(self, item: _Item) -> Future[Any]:
         with self._changed:
             self._waiting.append(item)
             if self._thread is None:
@@ -113,32 +142,33 @@ class GroupCommit:
             else:
                 self._alone(item)
 
-    def _together(
-        self, batch: list[_Item]
-    ) -> tuple[list[tuple[_Item, Any, BaseException | None]], list[_Item]]:
+    def _together(self, batch: list[_Item]) -> tuple[list[_Settled], list[_Item]]:
         """Return how each piece of work ended, and what is to be done on its own.
 
         A refusal may rest on what others of the batch wrote: it too counts after the commit only.
         """
-        settled: list[tuple[_Item, Any, BaseException | None]] = []
+        settled: list[_Settled] = []
         aside: list[_Item] = []
         committing = False
         try:
             with self._backend.writing(patient=False) as connection:
-                for item in batch:
-                    try:
-                        with connection.begin_nested():
-                            settled.append((item, item.work(connection), None))
-                    except StatementError as error:
-                        cause = cause_of(error)
-                        if isinstance(cause, Refusal):
-                            settled.append((item, None, cause))
-                        elif self._backend.lost_a_race(cause):
-                            aside.append(item)
-                        else:
-                            raise _Spoilt from error
-                    except BaseException as error:  # noqa: BLE001 - as above
-                        settled.append((item, None, error))
+                for alike in _by_kind(batch):
+                    if len(alike) > 1 and _at_once(connection, alike, settled):
+                        continue
+                    for item in alike:
+                        try:
+                            with connection.begin_nested():
+                                settled.append((item, item.alone(connection), None))
+                        except StatementError as error:
+                            cause = cause_of(error)
+                            if isinstance(cause, Refusal):
+                                settled.append((item, None, cause))
+                            elif self._backend.lost_a_race(cause):
+                                aside.append(item)
+                            else:
+                                raise _Spoilt from error
+                        except BaseException as error:  # noqa: BLE001 - as above
+                            settled.append((item, None, error))
                 committing = True
         except StatementError as error:
             if committing:
@@ -154,16 +184,16 @@ class GroupCommit:
     def _alone(self, item: _Item) -> None:
         """Do one piece of work in a transaction of its own, again if it loses a race."""
         try:
-            item.future.set_result(self._answer(item.work))
+            item.future.set_result(self._answer(item))
         except BaseException as error:  # noqa: BLE001 - as above
             item.future.set_exception(explained(self._backend, error))
 
-    def _answer(self, work: Callable[[Connection], Any]) -> Any:
+    def _answer(self, item: _Item) -> Any:
         for attempt in range(_ATTEMPTS):
             committing = False
             try:
                 with self._backend.writing(patient=True) as connection:
-                    answer = work(connection)
+                    answer = item.alone(connection)
                     committing = True
             except StatementError as error:
                 if committing:
@@ -183,6 +213,33 @@ class GroupCommit:
             "The connection to the database broke while it committed: the change may be there. "
             "Send the request again under the same Idempotency-Key, or look."
         )
+
+
+def _single(connection: Connection, works: Sequence[Callable[[Connection], T]]) -> list[T]:
+    """Answer by what is asked itself."""
+    (work,) = works
+    return [work(connection)]
+
+
+def _by_kind(batch: list[_Item]) -> Iterable[list[_Item]]:
+    """Return what is asked at once, in the order of the first of each."""
+    kinds: dict[Hashable, list[_Item]] = {}
+    for item in batch:
+        kinds.setdefault(item if item.kind is None else item.kind, []).append(item)
+    return kinds.values()
+
+
+def _at_once(connection: Connection, alike: list[_Item], settled: list[_Settled]) -> bool:
+    """Ask several questions at once. Return False if that failed: then each is asked alone."""
+    try:
+        with connection.begin_nested():
+            answers = alike[0].work(connection, [item.question for item in alike])
+    except Exception:  # noqa: BLE001 - whose fault it is shows when they are alone
+        return False
+    for item, answer in zip(alike, answers, strict=True):
+        refused = isinstance(answer, Refusal)
+        settled.append((item, None, answer) if refused else (item, answer, None))
+    return True
 
 
 def cause_of(error: BaseException) -> BaseException:

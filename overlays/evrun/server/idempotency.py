@@ -13,11 +13,12 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
-from sqlalchemy import and_, delete, insert, select, tuple_, update
+from attrs import frozen
+from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
 
 from evrun.server.refusals import Rule
 from evrun.server.schema import idempotency_keys
+from evrun.server.store.inserting import insert_rows
 from evrun.server.store.scope import now, parts
 
 if TYPE_CHECKING:
@@ -37,6 +38,24 @@ _PRUNED = 10  # expired keys that go when a new one comes: more go than come
 _BARE = re.compile(r"[!-~]{1,255}")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
 _PLACE = ("header", HEADER)
+
+
+# Made once: every request under a key asks these.
+_KNOWN = select(idempotency_keys).where(
+    idempotency_keys.c.organisation_id == bindparam("organisation_id"),
+    idempotency_keys.c.key.in_(bindparam("keys", expanding=True)),
+)
+
+
+_FORGOTTEN = delete(idempotency_keys).where(
+    tuple_(idempotency_keys.c.organisation_id, idempotency_keys.c.key).in_(
+        select(idempotency_keys.c.organisation_id, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at <= bindparam("oldest"))
+        .order_by(idempotency_keys.c.created_at)
+        .limit(bindparam("number"))
+        .with_for_update(skip_locked=True)  # another writer is at those already
+    )
+)
 
 
 @frozen
@@ -103,7 +122,8 @@ class Memory:
         oldest = now() - LIFETIME
         keys = idempotency_keys.c
         for part in parts(sorted({attempt.key for attempt in attempts})):
-            for row in scope.rows(select(idempotency_keys).where(_under(scope, part))):
+            asked = {"organisation_id": scope.organisation_id, "keys": part}
+            for row in scope.connection.execute(_KNOWN, asked).mappings():
                 if row[keys.created_at] <= oldest:
                     self._expired.append(row[keys.key])
                 else:
@@ -120,7 +140,8 @@ class Memory:
     def note(self, attempt: Attempt, answer: Answer) -> None:
         """Remember an answer; `keep` writes it."""
         self._new[attempt.key] = attempt.fingerprint, answer
-        self._known[attempt.key] = attempt.fingerprint, evolve(answer, replayed=True)
+        repeated = Answer(answer.status, answer.content, replayed=True)
+        self._known[attempt.key] = attempt.fingerprint, repeated
 
     def keep(self) -> None:
         """Write what was noted, and forget expired keys: those that come again, and others.
@@ -134,8 +155,9 @@ class Memory:
         for part in parts(again):
             scope.connection.execute(delete(idempotency_keys).where(_under(scope, part)))
         _prune(scope, max(_PRUNED, 2 * len(self._new)))
-        scope.connection.execute(
-            insert(idempotency_keys),
+        insert_rows(
+            scope.connection,
+            idempotency_keys,
             [
                 {
                     "organisation_id": scope.organisation_id,
@@ -195,17 +217,7 @@ def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
 
 def _prune(scope: Scope, number: int) -> None:
     """Forget some expired keys, whosever they are, and `number` at most."""
-    keys = idempotency_keys.c
-    expired = (
-        select(keys.organisation_id, keys.key)
-        .where(keys.created_at <= now() - LIFETIME)
-        .order_by(keys.created_at)
-        .limit(number)
-        .with_for_update(skip_locked=True)  # another writer is at those already
-    )
-    scope.connection.execute(
-        delete(idempotency_keys).where(tuple_(keys.organisation_id, keys.key).in_(expired))
-    )
+    scope.connection.execute(_FORGOTTEN, {"oldest": now() - LIFETIME, "number": number})
 
 
 def _under(scope: Scope, keys: Sequence[str]) -> ColumnElement[bool]:

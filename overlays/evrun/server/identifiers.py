@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
 import threading
 import time
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # ASCII order
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # by their number
 _LENGTH = 21
 _RANDOM = 62**13
+_DRAWN = 128  # random numbers at a time
 _STEP = 2**40  # the largest distance between two ids of the same millisecond
 
 
@@ -23,33 +26,44 @@ class _Sequence:
     def __init__(self) -> None:
         self._last = 0
         self._lock = threading.Lock()
+        self._steps: list[int] = []
 
     def next(self) -> int:
-        fresh = (time.time_ns() // 1_000_000) * _RANDOM + secrets.randbelow(_RANDOM)
+        earliest = (time.time_ns() // 1_000_000) * _RANDOM
         with self._lock:
-            if fresh <= self._last:
-                fresh = self._last + 1 + secrets.randbelow(_STEP)
-            elif fresh // _RANDOM == self._last // _RANDOM:
-                # The same millisecond: stay close, or a few large random parts use it up.
-                fresh = self._last + 1 + secrets.randbelow(_STEP)
-            self._last = fresh
-        return fresh
+            if earliest > self._last:
+                self._last = earliest + secrets.randbelow(_RANDOM)
+            else:
+                # The same millisecond, or an earlier one by a clock that was set back: stay close,
+                # or a few large random parts use the millisecond up.
+                self._last += 1 + self._step()
+            return self._last
 
-    def reset_lock(self) -> None:
-        """Forget a lock that another thread held when this process was forked."""
+    def _step(self) -> int:
+        if not self._steps:
+            # Many at a time: asking the system costs more than all else that is done for an id.
+            self._steps = [*struct.unpack(f"<{_DRAWN}Q", os.urandom(8 * _DRAWN))]
+        return int(self._steps.pop() % _STEP)
+
+    def forget(self) -> None:
+        """Start anew in a forked process: another thread may have held the lock.
+
+        And what was drawn is drawn by the parent too.
+        """
         self._lock = threading.Lock()
+        self._steps = []
 
 
 _SEQUENCE = _Sequence()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_SEQUENCE.reset_lock)
+    os.register_at_fork(after_in_child=_SEQUENCE.forget)
 
 
 def new_id(prefix: str) -> str:
     """Return a fresh id with `prefix`, such as `data_`."""
-    number = _SEQUENCE.next()
-    characters = []
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, 62)
-        characters.append(_ALPHABET[digit])
-    return prefix + "".join(reversed(characters))
+    rest, triples = _SEQUENCE.next(), []
+    for _ in range(_LENGTH // 3):
+        rest, triple = divmod(rest, 62**3)
+        high, low = divmod(triple, 62)
+        triples.append(_PAIRS[high] + _ALPHABET[low])
+    return prefix + "".join(reversed(triples))

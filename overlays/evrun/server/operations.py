@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pydantic_core
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
+from evrun.server import idempotency
+from evrun.server.idempotency import Answer
 from evrun.server.requests import parse_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from evrun.server.idempotency import Attempt
+    from evrun.server.refusals import Refusal
     from evrun.server.store.scope import Scope
 
 P = TypeVar("P", bound=BaseModel)
+JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
 
 PREFIX = "/v4"
 """Stands before every path of the contract."""
@@ -22,6 +29,16 @@ PREFIX = "/v4"
 
 class NoParameters(BaseModel):
     """The parameters of an operation that takes none."""
+
+
+@frozen(eq=False)
+class Asked:
+    """What a request asks of an operation."""
+
+    parameters: Any
+    body: Any = None
+    attempt: Attempt | None = None
+    """None without an idempotency key."""
 
 
 @frozen(kw_only=True)
@@ -40,8 +57,10 @@ class Operation:
     parse: Callable[[TypeAdapter[Any], bytes], Any]
     """Returns the body. Raises `Invalid`."""
     writes: bool
-    handle: Callable[[Scope, Any, Any], Any]
-    """(scope, parameters, body) → the response as plain data, within one transaction."""
+    joins: bool
+    """Whether requests that wait together are handled at once, which is cheaper."""
+    handle: Callable[[Scope, Sequence[Asked]], Sequence[Answer | Refusal]]
+    """Returns the answer to each, within one transaction. Several only come if it `joins`."""
 
 
 @frozen
@@ -56,6 +75,10 @@ class Routes:
         """Answer a GET, from one consistent state of the store."""
 
         def register(handler: Callable[[Scope, P], Any]) -> Callable[[Scope, P], Any]:
+            def handle(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer]:
+                (asked,) = requests
+                return [_answer(200, handler(scope, asked.parameters))]
+
             self.operations.append(
                 Operation(
                     id=operation_id,
@@ -66,7 +89,8 @@ class Routes:
                     body=None,
                     parse=parse_body,
                     writes=False,
-                    handle=lambda scope, given, _: handler(scope, given),
+                    joins=False,
+                    handle=handle,
                 )
             )
             return handler
@@ -91,6 +115,16 @@ class Routes:
         method, _, path = address.partition(" ")
 
         def register(handler: Callable[[Scope, P, Any], Any]) -> Callable[[Scope, P, Any], Any]:
+            def handle(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer]:
+                (asked,) = requests
+
+                def work() -> Answer:
+                    return _answer(status, handler(scope, asked.parameters, asked.body))
+
+                if asked.attempt is None:
+                    return [work()]
+                return [idempotency.once(scope, asked.attempt, work)]
+
             self.operations.append(
                 Operation(
                     id=operation_id,
@@ -101,9 +135,48 @@ class Routes:
                     body=None if body is None else TypeAdapter(body),
                     parse=parse,
                     writes=True,
+                    joins=False,
+                    handle=handle,
+                )
+            )
+            return handler
+
+        return register
+
+    def write_jointly(
+        self,
+        operation_id: str,
+        address: str,
+        parameters: type[BaseModel],
+        body: Any,
+        *,
+        status: int,
+    ) -> Callable[[JointHandler], JointHandler]:
+        """Answer requests that change the store, all that wait together at once.
+
+        The handler minds their idempotency keys, and a refused one must have changed nothing.
+        """
+        method, _, path = address.partition(" ")
+
+        def register(handler: JointHandler) -> JointHandler:
+            self.operations.append(
+                Operation(
+                    id=operation_id,
+                    method=method,
+                    path=path,
+                    status=status,
+                    parameters=parameters,
+                    body=TypeAdapter(body),
+                    parse=parse_body,
+                    writes=True,
+                    joins=True,
                     handle=handler,
                 )
             )
             return handler
 
         return register
+
+
+def _answer(status: int, data: Any) -> Answer:
+    return Answer(status, b"" if data is None else pydantic_core.to_json(data))

@@ -60,7 +60,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Store UTC."""
         if value is None:
             return None
-        utc = value.astimezone(UTC)
+        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -83,13 +83,18 @@ class Words(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Refuse what cannot be stored."""
         del dialect
-        if value is not None and "\0" in value:
-            raise Rule(
-                ("body",),
-                "Names, references and labels must not hold the character U+0000.",
-                type="nul_character",
-            )
+        require_storable(value)
         return value
+
+
+def require_storable(*texts: str | None) -> None:
+    """Raise `Rule` for a text that `Words` cannot keep."""
+    if any(text is not None and "\0" in text for text in texts):
+        raise Rule(
+            ("body",),
+            "Names, references and labels must not hold the character U+0000.",
+            type="nul_character",
+        )
 
 
 def _id() -> Column[str]:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from evrun.server import batches
 from evrun.server.operations import Routes
+from evrun.server.refusals import NotFound
 from evrun.server.requests import parse_envelope, sent, settled
-from evrun.server.store import logs, results, run_pages, runs, snapshots
+from evrun.server.store import results, run_pages, runs, snapshots
 from evrun_models import (
     AddEvaluatorsRequest,
     CreateEvaluationLogRequest,
     CreateEvaluationRequest,
     CreateEvaluationResultLogRequest,
-    EvaluationLogItem,
     EvaluationsAddEvaluatorsParameters,
     EvaluationsCreateParameters,
     EvaluationsGetParameters,
@@ -24,11 +24,15 @@ from evrun_models import (
     EvaluationsLogParameters,
     EvaluationsResultParameters,
     EvaluationsUpdateStatusParameters,
-    LogRequest,
     UpdateEvaluationStatusRequest,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evrun.server.idempotency import Answer
+    from evrun.server.operations import Asked
+    from evrun.server.refusals import Refusal
     from evrun.server.store.scope import Json, Scope
 
 routes = Routes()
@@ -71,29 +75,34 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
     )
 
 
-@routes.write(
+@routes.write_jointly(
     "Evaluations_log",
     "POST /evaluations/{evaluation_id}/log",
     EvaluationsLogParameters,
     CreateEvaluationLogRequest,
     status=201,
 )
-def log(scope: Scope, given: EvaluationsLogParameters, body: CreateEvaluationLogRequest) -> Json:
-    """Log an output for a datapoint."""
-    return logs.record(
-        scope,
-        given.evaluation_id,
-        datapoint_id=body.datapoint_id,
-        evaluatee_id=given.evaluatee_id,
-        log=_fields(body.log),
-    )
-
-
-def _fields(log: LogRequest) -> Json:
-    fields = sent(log)
-    if log.config is not None:
-        fields["config"] = settled(log.config)
-    return fields
+def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
+    """Log an output for a datapoint: for each request, which may be of several runs."""
+    answers: dict[Asked, Answer | Refusal] = {}
+    by_run: dict[str, list[Asked]] = {}
+    for asked in requests:
+        by_run.setdefault(asked.parameters.evaluation_id, []).append(asked)
+    for run_id, of_run in sorted(by_run.items()):
+        items = [
+            batches.Item(
+                asked.body.datapoint_id,
+                asked.parameters.evaluatee_id,
+                asked.body.log,
+                asked.attempt,
+            )
+            for asked in of_run
+        ]
+        try:
+            answers.update(zip(of_run, batches.log_each(scope, run_id, items), strict=True))
+        except NotFound as refusal:
+            answers.update(dict.fromkeys(of_run, refusal))
+    return [answers[asked] for asked in requests]
 
 
 @routes.write(
@@ -107,17 +116,8 @@ def _fields(log: LogRequest) -> Json:
 def log_many(scope: Scope, given: EvaluationsLogManyParameters, body: batches.Envelope) -> Json:
     """Log many outputs, each by itself."""
     items = batches.read(given.evaluation_id, body)
-    wanted = [each.log.datapoint_id for each in items if isinstance(each, batches.Item)]
-    recorder = logs.Recorder(scope, given.evaluation_id, wanted)
-
-    def record(item: EvaluationLogItem) -> Json:
-        return recorder.record(
-            datapoint_id=item.datapoint_id,
-            evaluatee_id=item.evaluatee_id,
-            log=_fields(item.log),
-        )
-
-    return {"results": batches.log_each(scope, items, record)}
+    answers = batches.log_each(scope, given.evaluation_id, items)
+    return {"results": [batches.outcome(answer) for answer in answers]}
 
 
 @routes.write(

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, insert, select
+from sqlalchemy import exists, func, select
 
 from evrun.server.schema import log_feedback, logs
 
@@ -18,19 +18,17 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from evrun.server.store.scope import Json, Scope
+    from evrun.server.store.scope import Json
 
 
-def index(scope: Scope, log_id: str, feedback: Sequence[Json]) -> None:
-    """Make the newest feedback of each kind findable. Of two at the same time the later counts."""
+def rows(log_id: str, feedback: Sequence[Json]) -> list[Json]:
+    """Return the newest feedback of each kind. Of two at the same time the later counts."""
     newest = {each["type"]: each["value"] for each in sorted(feedback, key=_given_at)}
-    rows = [
+    return [
         {"log_id": log_id, "type": kind, "label": label}
         for kind, value in newest.items()
         for label in _labels(value)
     ]
-    if rows:
-        scope.connection.execute(insert(log_feedback), rows)
 
 
 def carries(kind: str, labels: Sequence[str]) -> ColumnElement[bool]:

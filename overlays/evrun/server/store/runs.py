@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import Conflict, NotFound, Rule
@@ -21,7 +21,7 @@ from evrun.server.store.registration import use
 from evrun.server.store.scope import Json, Lock, Scope, now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import RowMapping
 
@@ -137,7 +137,7 @@ def run_row(scope: Scope, run_id: str, *, lock: Lock | None = None) -> RowMappin
     return scope.owned(evaluation_runs, run_id, "evaluation run", lock=lock)
 
 
-def require_running(run: RowMapping) -> None:
+def require_running(run: Mapping[Any, Any]) -> None:
     """Refuse what only a running run takes. Raises `Rule`."""
     if run["status"] != "running":
         way = (
@@ -152,12 +152,23 @@ def require_running(run: RowMapping) -> None:
         )
 
 
+# Made once: every log asks this.
+_FIRST = (
+    select(evaluatees)
+    .where(evaluatees.c.run_id == bindparam("run_id"))
+    .order_by(evaluatees.c.position)
+    .limit(1)
+)
+
+
 def evaluatee_of(scope: Scope, run_id: str, evaluatee_id: str | None) -> RowMapping:
     """Return the row of the named evaluatee, or of the run's first. Raises `NotFound`."""
-    query = select(evaluatees).where(evaluatees.c.run_id == run_id).order_by(evaluatees.c.position)
-    if evaluatee_id is not None:
-        query = query.where(evaluatees.c.id == evaluatee_id)
-    found = scope.row(query.limit(1))
+    if evaluatee_id is None:
+        found = scope.connection.execute(_FIRST, {"run_id": run_id}).mappings().first()
+    else:
+        found = scope.row(
+            select(evaluatees).where(evaluatees.c.run_id == run_id, evaluatees.c.id == evaluatee_id)
+        )
     if found is None:
         raise NotFound(f"{run_id} has no evaluatee {evaluatee_id}. The run's answer names them.")
     return found

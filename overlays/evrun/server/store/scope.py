@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from evrun.server.refusals import NotFound
 
@@ -55,15 +56,8 @@ class Scope(NamedTuple):
         or stand on it, "stand" those who would change it. (SQLite has one writer and locks
         nothing.) Raises `NotFound`, also for what belongs to another organisation.
         """
-        query = select(table).where(
-            table.c.id == id, table.c.organisation_id == self.organisation_id
-        )
-        if lock == "change":
-            query = query.with_for_update()
-        elif lock == "stand":
-            # As weak as what a foreign key takes anyway: only "change" waits for it.
-            query = query.with_for_update(read=True, key_share=True)
-        row = self.row(query)
+        asked = {"id": id, "organisation_id": self.organisation_id}
+        row = self.connection.execute(_owned(table, lock), asked).mappings().first()
         if row is None:
             raise NotFound(f"There is no {noun} {id}.")
         return row
@@ -91,6 +85,20 @@ class Scope(NamedTuple):
             "size": size,
             "total": self.count(query),
         }
+
+
+@cache
+def _owned(table: Table, lock: Lock | None) -> Select[Any]:
+    """Return what `Scope.owned` asks. Made once: making a statement costs more than asking it."""
+    query = select(table).where(
+        table.c.id == bindparam("id"), table.c.organisation_id == bindparam("organisation_id")
+    )
+    if lock == "change":
+        return query.with_for_update()
+    if lock == "stand":
+        # As weak as what a foreign key takes anyway: only "change" waits for it.
+        return query.with_for_update(read=True, key_share=True)
+    return query
 
 
 def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
