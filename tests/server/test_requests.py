@@ -213,7 +213,7 @@ def test_every_exchange_has_a_name(api: Api) -> None:
 def test_a_defect_is_500_without_a_trace(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer names the entry in the server's log, which has the trace."""
+    """The answer names the entry in the server's log, which has the trace, and nothing forged."""
 
     def defect(*_: object) -> None:
         raise RuntimeError("secret detail")
@@ -221,11 +221,16 @@ def test_a_defect_is_500_without_a_trace(
     monkeypatch.setattr(Database, "read", defect)
     host = Host(create_app(database, local_key="k"))
     try:
-        request = httpx.Request("GET", f"{BASE_URL}/projects", headers={"X-API-KEY": "k"})
+        path = f"{BASE_URL}/projects/a%0AERROR:%20forged"
+        request = httpx.Request("GET", path, headers={"X-API-KEY": "k"})
         response = host.submit(request, b"").result(10)
     finally:
         host.stop()
     assert response.status_code == 500
     assert "secret detail" not in response.text
-    assert response.headers["X-Request-ID"] in response.json()["detail"]
+    (entry,) = (each for each in caplog.records if each.name == "evrun.server")
+    request_id = response.headers["X-Request-ID"]
+    assert entry.getMessage() == f"GET /v4/projects/{{id}} failed: request {request_id}"
+    assert f"under {request_id}." in response.json()["detail"]
     assert "secret detail" in caplog.text
+    assert "forged" not in caplog.text
