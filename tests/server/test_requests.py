@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from served import BASE_URL, Api, Run
+from sqlalchemy import text
 
 from evrun.server.app import create_app
 from evrun.server.database import Database
@@ -234,3 +235,14 @@ def test_a_defect_is_500_without_a_trace(
     assert f"under {request_id}." in response.json()["detail"]
     assert "secret detail" in caplog.text
     assert "forged" not in caplog.text
+
+
+def test_a_database_that_fails_repeats_no_payload(
+    api: Api, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trace names the statement, and not what was to be stored."""
+    database.write(lambda each: each.execute(text("ALTER TABLE projects RENAME TO elsewhere")))
+    response = api.http.post("/projects", json={"name": "secret name"})
+    assert response.status_code == 500
+    assert "projects" in caplog.text
+    assert "secret" not in caplog.text + response.text
