@@ -231,7 +231,7 @@ class _Server:
             scope = authenticated(connection)
             # Only for those who have a key. A repeated body may be compressed otherwise.
             encoding = request.headers.get("content-encoding", "")
-            body = inflate(content, encoding, self._body_limit)
+            body = inflate(content, encoding, self._body_limit) if operation.body else b""
             attempt = _attempt(operation, request, body)
             earlier = None if attempt is None else idempotency.recall(scope, attempt)
             return scope.organisation_id, body, attempt, earlier
