@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,14 +36,20 @@ def connect(base_url: str, *, timeout: float = 20) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout)
 
 
-def send(base_url: str, *parts: bytes, end: bool = False) -> list[Reply]:
-    """Send bytes and return every answer until the server closes. `end`: nothing more will come."""
+def send(base_url: str, *parts: bytes, last: bool = False) -> list[Reply]:
+    """Send bytes and return every answer until the server closes. `last`: nothing more comes."""
     with connect(base_url) as connection:
         for part in parts:
             connection.sendall(part)
-        if end:
-            connection.shutdown(socket.SHUT_WR)
+        if last:
+            end(connection)
         return list(replies(received(connection)))
+
+
+def end(connection: socket.socket) -> None:
+    """Say that nothing more will come."""
+    with suppress(OSError):  # it closed first
+        connection.shutdown(socket.SHUT_WR)
 
 
 def received(connection: socket.socket) -> bytes:

@@ -110,6 +110,24 @@ def test_a_server_of_ours(tmp_path: Path) -> None:
         assert fixes(short) == [f"Addresses end in /v4: set EVRUN_BASE_URL to {base_url}."]
 
 
+def test_a_server_that_fails_on_purpose(tmp_path: Path) -> None:
+    """`evrun serve --faults` is pointed out, with its first fault; the rest is checked as usual."""
+    (tmp_path / "faults.toml").write_text(
+        '[[fault]]\nkind = "drop"\nmethod = "POST"\n[[fault]]\nkind = "duplicate"\n'
+        'operation = "Evaluations_log"\n'
+    )
+    key = new_key(tmp_path)
+    with serving(tmp_path, "--faults", "faults.toml") as base_url:
+        result = doctor(tmp_path, EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url)
+    assert lines(result)["server"] == (
+        f"! evrun {__version__} was started to fail requests on purpose "
+        "(drop before the commit: method=POST, and 1 more)"
+    )
+    assert fixes(result) == ["Unless this is a test, start it without --faults."]
+    assert lines(result)["access"] == "✓ the key is accepted"
+    assert result.returncode == 0
+
+
 def test_it_needs_no_server_extra(tmp_path: Path) -> None:
     """The doctor is for those who only send, too."""
     hidden = "sys.modules.update(dict.fromkeys(['starlette', 'sqlalchemy', 'pydantic']))"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import re
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from commands import new_key, serving
-from raw import Reply, connect, received, replies, request, send
+from commands import new_key
+from malformed import REFUSED, ROUTES, address_of, malformed
+from raw import Reply, connect, end, received, replies, request, send
+from served import contract_operations
+from test_operating import service
 
+from evrun.server.operations import PREFIX
 from evrun.server.routes import OPERATIONS
 
 if TYPE_CHECKING:
@@ -18,152 +25,85 @@ if TYPE_CHECKING:
 
     from evrun.server.operations import Operation
 
-ROUTES = sorted({("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}) + sorted(
-    (operation.method, re.sub(r"{\w+}", "evrun_a", f"/v4{operation.path}"))
-    for operation in OPERATIONS.values()
-)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
+WITH_BODY = {operation for operation in OPERATIONS.values() if operation.body}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Return a server's address and a key, and hold in the end that it lives and saw no defect."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Return a server's address and a key, and hold in the end that it saw no defect."""
     folder = tmp_path_factory.mktemp("malformed")
     key = new_key(folder)
-    with serving(folder, "--client-timeout", "2") as base_url:
-        yield base_url, key
-        response = httpx.get(f"{base_url}/projects", headers={"X-API-KEY": key})
-        assert response.status_code == 200
-        page = httpx.get(f"{base_url.removesuffix('/v4')}/metrics").text
+    with service(folder, "--client-timeout", "2") as running:
+        yield running.base_url, key
+        page = httpx.get(f"{running.root}/metrics").text
         assert not re.findall(r'evrun_requests_total{.*status="5.*', page)
+        assert running.stop() == 0
+    log = "\n".join(running.said)
+    assert "Traceback" not in log
+    assert "ERROR" not in log
 
 
-def malformed(method: str, path: str, key: str) -> dict[str, bytes]:
-    """Return what a broken or hostile client sends to one route, by what is wrong with it."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: h\r\nX-API-KEY: {key}\r\n".encode()
-    line, fields = head.split(b"\r\n", 1)
-    address = path.encode()
-    chunked = head + b"Transfer-Encoding: chunked\r\n"
-    return {
-        "nothing but noise": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
-        "no version": f"{method} {path}\r\n\r\n".encode(),
-        "another version": line.replace(b"1.1", b"9.9") + b"\r\n" + fields + b"\r\n",
-        "another protocol": line.replace(b"HTTP", b"SMTP") + b"\r\n\r\n",
-        "two spaces": line.replace(b" ", b"  ") + b"\r\n" + fields + b"\r\n",
-        "space in the address": line.replace(address, address + b" x") + b"\r\n\r\n",
-        "NUL in the address": line.replace(address, address + b"\0") + b"\r\n" + fields + b"\r\n",
-        "encoded NUL": line.replace(address, address + b"%00") + b"\r\n" + fields + b"\r\n",
-        "invalid UTF-8": line.replace(address, address + b"\xff\xfe") + b"\r\n" + fields + b"\r\n",
-        "encoded invalid UTF-8": line.replace(address, address + b"%ff%c0%af?a=%ff")
-        + b"\r\n"
-        + fields
-        + b"Connection: close\r\n\r\n",
-        "broken escapes": line.replace(address, address + b"%zz%?sort=%&&=%")
-        + b"\r\n"
-        + fields
-        + b"Connection: close\r\n\r\n",
-        "dots": line.replace(address, b"/v4/../../etc/passwd" + address)
-        + b"\r\n"
-        + fields
-        + b"Connection: close\r\n\r\n",
-        "whole address": line.replace(address, b"http://elsewhere" + address)
-        + b"\r\n"
-        + fields
-        + b"Connection: close\r\n\r\n",
-        "no address": line.replace(address, b"*") + b"\r\n" + fields + b"Connection: close\r\n\r\n",
-        "no host": line + b"\r\nX-API-KEY: k\r\nConnection: close\r\n\r\n",
-        "two hosts": head + b"Host: other\r\n\r\n",
-        "NUL in a header": head + b"X-A: a\0b\r\n\r\n",
-        "bare CR in a header": head + b"X-A: a\rX-B: b\r\n\r\n",
-        "folded header": head + b"X-A: a\r\n b\r\nConnection: close\r\n\r\n",
-        "space before the colon": head + b"Content-Length : 5\r\n\r\nhello",
-        "header without a name": head + b": a\r\n\r\n",
-        "header without a colon": head + b"nonsense\r\n\r\n",
-        "letters beyond ASCII in a name": head + "Schlüssel: a\r\n\r\n".encode(),
-        "huge header": head + b"X-A: " + b"a" * 300_000 + b"\r\n\r\n",
-        "many headers": head + b"".join(b"X-%d: a\r\n" % n for n in range(20_000)) + b"\r\n",
-        "huge key": line + b"\r\nHost: h\r\nX-API-KEY: " + b"k" * 70_000 + b"\r\n\r\n",
-        "key beyond ASCII": line
-        + b"\r\nHost: h\r\nX-API-KEY: \xff\xfe\r\nConnection: close\r\n\r\n",
-        "both lengths": chunked + b"Content-Length: 4\r\n\r\n0\r\n\r\n",
-        "both lengths, hidden": head + b"Transfer-Encoding: xchunked\r\nContent-Length: 4\r\n\r\n0",
-        "two lengths": head + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nhello",
-        "a list of lengths": head + b"Content-Length: 4, 5\r\n\r\nhello",
-        "negative length": head + b"Content-Length: -1\r\n\r\n",
-        "length with a sign": head + b"Content-Length: +5\r\n\r\nhello",
-        "length in hex": head + b"Content-Length: 0x5\r\n\r\nhello",
-        "endless length": head + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
-        "unknown coding": head + b"Transfer-Encoding: gzip\r\n\r\n",
-        "chunked twice": head + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        "chunk size that is none": chunked + b"\r\nzz\r\nhello\r\n0\r\n\r\n",
-        "negative chunk": chunked + b"\r\n-5\r\nhello\r\n0\r\n\r\n",
-        "huge chunk size": chunked + b"\r\n" + b"f" * 400 + b"\r\n",
-        "chunk longer than it says": chunked + b"\r\n3\r\nhello\r\n0\r\n\r\n",
-        "endless chunk extension": chunked + b"\r\n5;" + b"a" * 300_000,
-        "huge trailer": chunked + b"\r\n0\r\nX-A: " + b"a" * 300_000 + b"\r\n\r\n",
-        "body that ends early": head + b"Content-Length: 100\r\n\r\n{",
-        "chunks that end early": chunked + b"\r\n5\r\nhel",
-        "upgrade": head
-        + b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n",
-        "HTTP/2 from the start": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "expects something": head + b"Expect: a miracle\r\nConnection: close\r\n\r\n",
+@pytest.fixture
+def served(server: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """Return the same, and hold after each test that the server answers as ever."""
+    yield server
+    base_url, key = server
+    response = httpx.get(f"{base_url}/projects", headers={"X-API-KEY": key})
+    assert response.status_code == 200
+    assert httpx.get(f"{base_url.removesuffix('/v4')}/readyz").status_code == 200
+
+
+def test_every_route_is_tried() -> None:
+    """The routes are those of the application: all of the contract's, and three beside them."""
+    contract = {
+        (method, PREFIX + address_of(path)) for method, path, _ in contract_operations().values()
     }
+    beside = {("GET", path) for path in ("/healthz", "/metrics", "/readyz")}
+    assert set(ROUTES) == contract | beside
 
 
-WRONG = list(malformed("GET", "/", "k"))
-
-
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", list(malformed("GET", "/", "k")))
 def test_malformed_requests_to_every_route(served: tuple[str, str], wrong: str) -> None:
-    """Each gets a refusal or an answer that is none of the server's faults, and an end."""
+    """Each gets a refusal or an answer that is none of the server's faults, and an end.
+
+    What is no request at all is refused once, with a sentence, before any route has seen it.
+    """
     base_url, key = served
     for method, path in ROUTES:
-        answers = send(base_url, malformed(method, path, key)[wrong], end=True)
+        answers = send(base_url, malformed(method, path, key)[wrong], last=True)
         for answer in answers:
             sane(answer, f"{method} {path}")
+        if wrong in REFUSED:
+            (answer,) = answers
+            assert answer.status == REFUSED[wrong], (method, path)
+            assert answer.headers["connection"] == "close"
+            assert isinstance(answer.detail, str)
+
+
+@pytest.mark.parametrize("wrong", list(malformed("GET", "/", "k")))
+def test_malformed_requests_for_heads(served: tuple[str, str], wrong: str) -> None:
+    """HEAD, where a route knows it: the same, and no answer to it has a body."""
+    base_url, key = served
+    for path in {path for _, path in ROUTES if not path.startswith(PREFIX)}:
+        with connect(base_url) as connection:
+            connection.sendall(malformed("HEAD", path, key)[wrong])
+            end(connection)
+            first = received(connection).partition(b"\r\n\r\n")
+        assert re.match(rb"HTTP/1.1 [24]", first[0]) or not first[0], (wrong, path, first)
+        if wrong == "chunk size that is none":
+            assert first[0].startswith(b"HTTP/1.1 400 ")
+            assert first[2] == b""
 
 
 def sane(answer: Reply, where: str) -> None:
     """Fail unless an answer is a documented one, in the shape of all others."""
     assert 200 <= answer.status < 500, (where, answer)
     assert answer.headers["evrun-capabilities"]
+    if answer.status >= 400:
+        assert answer.headers["content-type"] == "application/json", where
     if answer.status >= 400 and answer.body:
         assert set(httpx.Response(200, content=answer.body).json()) == {"detail"}
-
-
-REFUSED = {
-    "no version": 400,
-    "two spaces": 400,
-    "NUL in the address": 400,
-    "invalid UTF-8": 400,
-    "no host": 400,
-    "two hosts": 400,
-    "NUL in a header": 400,
-    "space before the colon": 400,
-    "huge header": 431,
-    "many headers": 431,
-    "both lengths": 400,
-    "both lengths, hidden": 400,
-    "two lengths": 400,
-    "a list of lengths": 400,
-    "negative length": 400,
-    "length with a sign": 400,
-    "length in hex": 400,
-    "unknown coding": 400,
-    "chunked twice": 400,
-}
-
-
-@pytest.mark.parametrize(("wrong", "status"), REFUSED.items(), ids=list(REFUSED))
-def test_what_is_no_request_is_refused_with_a_sentence(
-    served: tuple[str, str], wrong: str, status: int
-) -> None:
-    """Before any route has seen it, once, and the connection ends."""
-    base_url, key = served
-    (answer,) = send(base_url, malformed("POST", "/v4/projects", key)[wrong])
-    assert answer.status == status
-    assert isinstance(answer.detail, str)
-    assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize(
@@ -184,14 +124,12 @@ def test_nothing_is_smuggled(served: tuple[str, str], fields: str) -> None:
     base_url, key = served
     name = f"smuggled {random.random()}"  # noqa: S311 - no secret
     body = b'{"name": "%s"}' % name.encode()
-    inner = request("POST", "/v4/projects", {"X-API-KEY": key}, body)
-    hidden = b"0\r\n\r\n" + inner
-    head = (
-        f"POST /v4/sessions HTTP/1.1\r\nHost: h\r\nX-API-KEY: {key}\r\n"
-        f"{fields.format(n=len(hidden))}\r\n\r\n"
-    )
-    answers = send(base_url, head.encode() + hidden)
-    assert [answer.status for answer in answers] == [400]
+    hidden = b"0\r\n\r\n" + request("POST", "/v4/projects", {"X-API-KEY": key}, body)
+    lengths = fields.format(n=len(hidden))
+    for method, path in ROUTES:
+        head = f"{method} {path} HTTP/1.1\r\nHost: h\r\nX-API-KEY: {key}\r\n{lengths}\r\n\r\n"
+        answers = send(base_url, head.encode() + hidden)
+        assert [answer.status for answer in answers] == [400], (method, path)
     found = httpx.get(
         f"{base_url}/projects", params={"filter": name}, headers={"X-API-KEY": key}
     ).json()
@@ -203,7 +141,7 @@ def test_every_method_on_every_route(served: tuple[str, str], path: str) -> None
     """Those that a route does not take are 405, and `Allow` names those that it does."""
     base_url, key = served
     taken = {method for method, each in ROUTES if each == path}
-    if not path.startswith("/v4"):
+    if not path.startswith(PREFIX):
         taken.add("HEAD")
     for method in METHODS:
         target = path if method != "CONNECT" else "h:1"
@@ -216,14 +154,61 @@ def test_every_method_on_every_route(served: tuple[str, str], path: str) -> None
             assert set(answer.headers["allow"].split(", ")) == taken
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS.values() if each.body])
+BYTES = (b"\0", b"\xff\xfe", b"\xef\xbb\xbf{}", b"{" * 5000, b"nan", b"'", b'"\\ud800"')
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda each: each.id)
 def test_bodies_that_are_no_json(served: tuple[str, str], operation: Operation) -> None:
-    """Bytes of every kind are 422 on every operation with a body."""
+    """Bytes of every kind are 422 on every operation with a body, whatever they claim to be."""
     base_url, key = served
-    path = re.sub(r"{\w+}", "evrun_a", f"/v4{operation.path}")
-    for body in (b"\0", b"\xff\xfe", b"\xef\xbb\xbf{}", b"{" * 5000, b"nan", b"'", b'"\\ud800"'):
-        (answer,) = send(base_url, request(operation.method, path, {"X-API-KEY": key}, body))
-        assert answer.status == 422, (body, answer)
+    path = PREFIX + address_of(operation.path)
+    packed = gzip.compress(b"{}")
+    unpacked = (b"noise", b"\x1f\x8b", packed[:-1], packed[:10], packed[:-5] + b"wrong", packed * 2)
+    for headers, bodies in (
+        ({}, BYTES),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, (b"name=x&inputs[a]=b",)),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, (b"--b\r\n\r\nx\r\n--b--",)),
+        (
+            {"Content-Type": "text/xml"},
+            (b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>',),
+        ),
+        ({"Content-Type": "application/json; charset=utf-16"}, ('{"name": "x"}'.encode("utf-16"),)),
+        ({"Content-Encoding": "gzip"}, unpacked),
+        ({"Content-Encoding": "deflate"}, (b"{}",)),
+        ({"Content-Encoding": "gzip, gzip"}, (gzip.compress(packed),)),
+    ):
+        for body in bodies:
+            sent = request(operation.method, path, {"X-API-KEY": key, **headers}, body)
+            (answer,) = send(base_url, sent)
+            assert answer.status == 422, (headers, body, answer)
+            sane(answer, path)
+
+
+def test_bodies_where_none_belongs(served: tuple[str, str]) -> None:
+    """A route that takes no body does not mind one, and answers as without it."""
+    base_url, key = served
+    with_body = {(each.method, PREFIX + address_of(each.path)) for each in WITH_BODY}
+    for method, path in ROUTES:
+        if (method, path) in with_body or path == "/metrics":
+            continue
+        (usual,) = send(base_url, request(method, path, {"X-API-KEY": key}))
+        for headers in ({}, {"Content-Encoding": "gzip"}, {"Content-Type": "text/html"}):
+            (answer,) = send(
+                base_url, request(method, path, {"X-API-KEY": key, **headers}, b"\x1f")
+            )
+            assert answer.status == usual.status, (method, path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_hang_ups_at_every_route(served: tuple[str, str], share: float) -> None:
+    """A client that resets the connection within its request, or before the answer."""
+    base_url, key = served
+    for method, path in ROUTES:
+        content = request(method, path, {"X-API-KEY": key}, b'{"name": "gone"}' * 100)
+        with connect(base_url) as connection:
+            connection.sendall(content[: int(len(content) * share)])
+            # No farewell: the server meets an error where it reads or writes.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_random_bytes_and_random_damage(served: tuple[str, str]) -> None:
@@ -243,7 +228,7 @@ def test_random_bytes_and_random_damage(served: tuple[str, str]) -> None:
             else:
                 content[place:place] = chance.randbytes(chance.randint(1, 9))
             content = content or bytearray(b"\r\n")
-        for answer in send(base_url, bytes(content), end=True):
+        for answer in send(base_url, bytes(content), last=True):
             assert 200 <= answer.status < 500, (bytes(content), answer)
 
 

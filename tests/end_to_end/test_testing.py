@@ -6,23 +6,27 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import environment
 
 from evrun.testing import Drop, Faults, Rule, Schedule, Status, read_schedule
 
+if TYPE_CHECKING:
+    from databases import Postgres
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "overlays" / "evrun" / "testing" / "README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```\w+\n# ([\w.]+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE))
 
 
-def run_pytest(folder: Path, *arguments: str) -> str:
+def run_pytest(folder: Path, *arguments: str, **settings: str) -> str:
     """Run pytest in a folder of a user's and return what it prints. It must succeed."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(**settings),
         capture_output=True,
         text=True,
         check=False,
@@ -37,6 +41,18 @@ def test_the_example_works(tmp_path: Path) -> None:
     for name in ("pipeline.py", "test_pipeline.py"):
         (tmp_path / name).write_text(BLOCKS[name], encoding="utf-8")
     assert "6 passed" in run_pytest(tmp_path)
+
+
+def test_the_example_works_over_postgresql(tmp_path: Path, postgres: Postgres) -> None:
+    """With the page's `conftest.py`, which leaves no database behind."""
+    for name in ("pipeline.py", "test_pipeline.py", "conftest.py"):
+        (tmp_path / name).write_text(BLOCKS[name], encoding="utf-8")
+    before = postgres.databases()
+    assert "6 passed" in run_pytest(tmp_path, POSTGRES_URL=postgres.url)
+    assert postgres.databases() == before
+    # There is nothing else that the tests could have been answered from.
+    with pytest.raises(AssertionError, match="6 errors"):
+        run_pytest(tmp_path, POSTGRES_URL=postgres.url.replace("/postgres?", "/missing?"))
 
 
 def test_the_example_can_fail(tmp_path: Path) -> None:
@@ -108,6 +124,7 @@ import pytest
 
 import evrun
 from evrun import AsyncEvrun, ConflictError, Evrun
+from evrun.testing import read_schedule
 
 
 @pytest.fixture
@@ -163,6 +180,16 @@ def anyio_backend():
     return "asyncio"
 
 
+def test_a_schedule_from_a_file(evrun_seeded, evrun_faults, evrun_client, tmp_path):
+    file = tmp_path / "faults.toml"
+    file.write_text('[[fault]]\\nkind = "drop"\\nwhen = "after"\\nmethod = "POST"\\nnth = 1\\n')
+    evrun_faults.follow(read_schedule(file))
+    evrun_client.projects.create(name="once")
+    assert [str(each.rule.fault) for each in evrun_faults.happened] == ["drop after the commit"]
+    names = sorted(each.name for each in evrun_client.projects.list().records)
+    assert names == ["once", "seeded"]
+
+
 def test_the_server_ends(evrun_server):
     evrun_server.close()
     with pytest.raises(evrun.ConnectError), Evrun(
@@ -176,4 +203,4 @@ def test_the_server_ends(evrun_server):
 def test_the_fixtures_give_what_the_page_says(tmp_path: Path) -> None:
     """Rows and database of one's own, isolation, subprocesses, async, an end without warnings."""
     (tmp_path / "test_used.py").write_text(USED, encoding="utf-8")
-    assert "7 passed" in run_pytest(tmp_path)
+    assert "8 passed" in run_pytest(tmp_path)

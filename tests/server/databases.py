@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import MetaData, column, create_engine, func, make_url, select, table
+from sqlalchemy import MetaData, String, column, create_engine, func, make_url, select, table
 
 from evrun.server.database import Database
 from evrun.server.migrations import migrate
@@ -38,6 +38,17 @@ class Postgres:
     def _url(self, name: str) -> str:
         url = make_url(self._server.get_uri(driver="psycopg")).set(database=name)
         return url.render_as_string(hide_password=False)
+
+    @property
+    def url(self) -> str:
+        """Where an administrator connects."""
+        return self._url("postgres")
+
+    def databases(self) -> set[str]:
+        """Return the names of all databases."""
+        names = select(column("datname", String())).select_from(table("pg_database"))
+        with self._admin.connect() as connection:
+            return set(connection.execute(names).scalars())
 
     def execute(self, statement: str) -> None:
         """Execute what an administrator may."""

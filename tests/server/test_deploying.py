@@ -11,15 +11,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+from attrs import fields
 from dockerfile_parse import DockerfileParser
+from prometheus_client import generate_latest
 from ruamel.yaml import YAML
 
 from evrun.cli.app import app
+from evrun.server import Database, create_app
 from evrun.server.backends.postgresql import CONNECTIONS
+from evrun.server.metrics import Metrics
+from evrun.server.observing import Exchange, refused
+from evrun.testing import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "overlays" / "evrun" / "server"
@@ -150,6 +159,94 @@ def test_the_compose_file_follows_the_specification() -> None:
     )
 
 
+def drain() -> float:
+    """Return the seconds that requests under way get, as the files run the server."""
+    for words in (unit()["Service"]["ExecStart"][0], str(composed()["services"]["server"])):
+        assert "--drain-timeout" not in words
+    option = next(each for each in app.commands["serve"].params if each.name == "drain_timeout")
+    assert isinstance(option.default, float)
+    return option.default
+
+
+def test_a_server_may_drain_before_it_is_killed() -> None:
+    """The unit and the compose file wait longer than it drains, and the page says how long."""
+    (seconds,) = unit()["Service"]["TimeoutStopSec"]
+    grace = composed()["services"]["server"]["stop_grace_period"]
+    assert float(seconds) >= drain() + 10  # to cut off what is left, and to close the database
+    assert grace == f"{seconds}s"
+    assert {f"`TimeoutStopSec={seconds}`", f"`stop_grace_period: {grace}`"} <= set(
+        re.findall(r"`[^`]+`", PAGE)
+    )
+
+
+def checks() -> dict[str, list[str]]:
+    """Return the commands with which containers ask for the server's health."""
+    source: Any = io.BytesIO((DEPLOY / "Containerfile").read_bytes())  # the library has no types
+    image = DockerfileParser(fileobj=source)
+    (check,) = (s["value"] for s in image.structure if s["instruction"] == "HEALTHCHECK")
+    return {
+        "/healthz": json.loads(check.partition("CMD ")[2]),
+        "/readyz": composed()["services"]["server"]["healthcheck"]["test"][1:],
+    }
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_checks_tell_a_server_from_none(tmp_path: Path, path: str) -> None:
+    """Each asks its path, succeeds while there is a server, and fails when there is none."""
+    program, option, code = checks()[path]
+    assert (program, option) == ("python", "-c")
+    assert f"127.0.0.1:8000{path}" in code
+    with Server(f"sqlite:///{tmp_path / 'evrun.db'}") as server:
+        here = code.replace("http://127.0.0.1:8000", server.base_url.removesuffix("/v4"))
+        assert subprocess.run([sys.executable, option, here], check=False).returncode == 0
+    gone = subprocess.run([sys.executable, option, here], capture_output=True, check=False)
+    assert gone.returncode != 0
+
+
+def test_prometheus_asks_for_what_there_is() -> None:
+    """Known keys; the path and the port are the server's, and queries name metrics that it has."""
+    (job,) = YAML(typ="safe", pure=True).load(DEPLOY / "prometheus.yaml")["scrape_configs"]
+    assert set(job) == {"job_name", "metrics_path", "scrape_interval", "static_configs"}
+    ((target,),) = (each["targets"] for each in job["static_configs"])
+    words = shlex.split(unit()["Service"]["ExecStart"][0])
+    assert target == f"{words[words.index('--host') + 1]}:{words[words.index('--port') + 1]}"
+    assert f"127.0.0.1:{target.partition(':')[2]}:8000" in composed()["services"]["server"]["ports"]
+    metrics = Metrics()
+    metrics(refused(None, 400, 0))
+    application = create_app(Database("sqlite:///never-opened.db"), metrics=metrics)
+    assert job["metrics_path"] in {getattr(each, "path", None) for each in application.routes}
+    shown = generate_latest(metrics._registry).decode()
+    named = set(re.findall(r"\bevrun_\w+", PAGE))
+    assert len(named) == 3
+    assert all(re.search(rf"^{name}[{{ ]", shown, re.MULTILINE) for name in named)
+    assert f'up{{job="{job["job_name"]}"}}' in PAGE
+
+
+def test_every_option_of_the_server_is_on_the_page() -> None:
+    """And no option that no command has."""
+    serve = {name for each in app.commands["serve"].params for name in each.opts}
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
+    assert serve <= said
+    shell = "".join(line for line in PAGE.splitlines() if line.startswith("    "))
+    others = set(re.findall(r"--[a-z-]+", shell))  # of systemd, docker, pip and PostgreSQL
+    assert said - others <= {name for each in commands(app) for name in each}
+
+
+def commands(command: click.Command) -> Iterator[list[str]]:
+    """Yield the options of every command below."""
+    for option in command.params:
+        yield option.opts
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            yield from commands(each)
+
+
+def test_the_page_names_every_field_of_the_access_log() -> None:
+    """Those of the code, in order."""
+    line = " ".join(PAGE.split()).partition("a line is an object: ")[2].partition(".")[0]
+    assert re.findall(r"`(\w+)`", line) == [each.name for each in fields(Exchange)]
+
+
 def composed() -> Any:
     return YAML(typ="safe", pure=True).load(DEPLOY / "compose.yaml")
 
@@ -162,9 +259,10 @@ def test_every_file_is_on_the_page() -> None:
         ("evrun.service", ""),
         ("Containerfile", ""),
         ("", "compose.yaml"),
+        ("prometheus.yaml", ""),
     }
     assert {each.name for each in DEPLOY.iterdir()} == {
-        *("evrun.service", "Containerfile", "compose.yaml")
+        *("evrun.service", "Containerfile", "compose.yaml", "prometheus.yaml")
     }
 
 

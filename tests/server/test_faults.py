@@ -1,4 +1,4 @@
-"""Faults on purpose: what a client meets, and what is done or not done nevertheless."""
+"""Faults on purpose: what a client meets, and what is done or not done, over both databases."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from attrs import frozen
 from evrun.server import Database, create_app
 from evrun.server.embedded import EmbeddedServer
 from evrun.server.faults.injection import MARK
+from evrun.server.faults.schedule import KINDS
 from evrun.testing import (
     Delay,
     Drop,
@@ -26,17 +27,11 @@ from evrun.testing import (
     Server,
     Status,
     Truncate,
+    seed,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def url(file: Path) -> str:
-    """Return where the database is."""
-    return f"sqlite:///{file}"
 
 
 @frozen(kw_only=True)
@@ -68,9 +63,9 @@ def wired(kind: str, http: httpx.Client, faults: Faults) -> Wire:
 
 
 @contextmanager
-def embedded(file: Path) -> Iterator[Wire]:
+def embedded(url: str) -> Iterator[Wire]:
     faults = Faults()
-    server = EmbeddedServer(file, faults=faults)
+    server = EmbeddedServer(Database(url), faults=faults)
     headers = {"X-API-KEY": server.key}
     with httpx.Client(
         transport=server.transport(), base_url=server.base_url, headers=headers
@@ -89,8 +84,8 @@ def on_a_socket(url: str) -> Iterator[Wire]:
 
 
 @pytest.fixture(params=["socket", "embedded"])
-def wire(request: pytest.FixtureRequest, url: str, file: Path) -> Iterator[Wire]:
-    with on_a_socket(url) if request.param == "socket" else embedded(file) as wire:
+def wire(request: pytest.FixtureRequest, url: str) -> Iterator[Wire]:
+    with on_a_socket(url) if request.param == "socket" else embedded(url) as wire:
         yield wire
 
 
@@ -219,6 +214,32 @@ def wait_until(holds: Any) -> None:
         time.sleep(0.01)
 
 
+EVERY = [
+    Status(503, retry_after=0),
+    Status(502, when="after"),
+    Delay(0.01),
+    Delay(0.01, when="after"),
+    Drop("before"),
+    Drop("after"),
+    Duplicate(),
+    Truncate(),
+]
+
+
+@pytest.mark.parametrize("fault", EVERY, ids=str)
+def test_a_client_of_ours_logs_once_through_each_kind(url: str, fault: Fault) -> None:
+    """What it was told is what is stored, once, and the fault did happen."""
+    assert {type(each) for each in EVERY} == set(KINDS.values())
+    with Server(url) as server, server.client() as client:
+        seeded = seed(client)
+        server.faults.plan(Rule(fault, operation="Evaluations_log", nth=1))
+        run = client.run(seeded.run.id)
+        logged = run.log(seeded.datapoints[0].id, log={"output": "Paris"})
+        assert [each.rule.fault for each in server.faults.happened] == [fault]
+        server.faults.clear()
+        assert [each.id for each in client.logs.iter_all(seeded.project.id)] == [logged.id]
+
+
 def test_a_rule_leaves_others_alone(wire: Wire) -> None:
     """Only what it names meets it: this operation, the second time."""
     wire.faults.plan(Rule(Status(500), operation="Datasets_createDatapoint", nth=2))
@@ -239,12 +260,10 @@ def test_health_tells_the_truth(wire: Wire) -> None:
     ]
 
 
-def test_a_usual_server_has_no_faults(file: Path) -> None:
+def test_a_usual_server_has_no_faults(server: EmbeddedServer) -> None:
     """Neither does its health speak of any."""
-    server = EmbeddedServer(file)
     with httpx.Client(transport=server.transport()) as http:
         assert "faults" not in http.get("http://evrun.local/healthz").json()
-    server.close()
 
 
 def test_a_dropped_connection_is_closed(url: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from served import BASE_URL, Api, Run
+from sqlalchemy import text
 
 from evrun.server.app import create_app
 from evrun.server.database import Database
@@ -213,7 +214,7 @@ def test_every_exchange_has_a_name(api: Api) -> None:
 def test_a_defect_is_500_without_a_trace(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer names the entry in the server's log, which has the trace."""
+    """The answer names the entry in the server's log, which has the trace, and nothing forged."""
 
     def defect(*_: object) -> None:
         raise RuntimeError("secret detail")
@@ -221,11 +222,27 @@ def test_a_defect_is_500_without_a_trace(
     monkeypatch.setattr(Database, "read", defect)
     host = Host(create_app(database, local_key="k"))
     try:
-        request = httpx.Request("GET", f"{BASE_URL}/projects", headers={"X-API-KEY": "k"})
+        path = f"{BASE_URL}/projects/a%0AERROR:%20forged"
+        request = httpx.Request("GET", path, headers={"X-API-KEY": "k"})
         response = host.submit(request, b"").result(10)
     finally:
         host.stop()
     assert response.status_code == 500
     assert "secret detail" not in response.text
-    assert response.headers["X-Request-ID"] in response.json()["detail"]
+    (entry,) = (each for each in caplog.records if each.name == "evrun.server")
+    request_id = response.headers["X-Request-ID"]
+    assert entry.getMessage() == f"GET /v4/projects/{{id}} failed: request {request_id}"
+    assert f"under {request_id}." in response.json()["detail"]
     assert "secret detail" in caplog.text
+    assert "forged" not in caplog.text
+
+
+def test_a_database_that_fails_repeats_no_payload(
+    api: Api, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trace names the statement, and not what was to be stored."""
+    database.write(lambda each: each.execute(text("ALTER TABLE projects RENAME TO elsewhere")))
+    response = api.http.post("/projects", json={"name": "secret name"})
+    assert response.status_code == 500
+    assert "projects" in caplog.text
+    assert "secret" not in caplog.text + response.text

@@ -239,6 +239,32 @@ def test_whose_server_it_is(body: bytes, outcome: str, said: str) -> None:
     assert (server is None) == (outcome == "note")
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("[]", ""),
+        ("null", ""),
+        ('["drop after the commit: nth=1"]', " (drop after the commit: nth=1)"),
+        (
+            '["drop after the commit: nth=1", "a", "b"]',
+            " (drop after the commit: nth=1, and 2 more)",
+        ),
+    ],
+)
+def test_a_server_that_fails_on_purpose_is_a_note(rules: str, said: str) -> None:
+    """Also one that nobody has told yet what to fail; it is evrun's all the same."""
+    body = f'{{"status": "ok", "version": "1", "contract": "c", "faults": {rules}}}'
+    exchange = Exchange(url="https://evals.example/healthz", status=200, body=body.encode())
+    found, server = diagnosis.server(exchange, URL)
+    assert found == Finding(
+        "server",
+        "note",
+        f"evrun 1 was started to fail requests on purpose{said}",
+        "Unless this is a test, start it without --faults.",
+    )
+    assert server == Server("1", "c")
+
+
 def test_the_other_scheme_is_offered_when_no_http_comes_back() -> None:
     """A port that connects and does not speak HTTP may want the other scheme."""
     exchange = Exchange(

@@ -242,7 +242,18 @@ def server(exchange: Exchange, url: Setting) -> tuple[Finding, Server | None]:
     if said.get("status") != "ok":
         what = f"evrun {found.version} says that it is {said.get('status')!r}"
         return Finding("server", "failed", what, "Look into that server's log."), found
+    if "faults" in said:
+        return _faulty(found.version, said["faults"]), found
     return Finding("server", "passed", f"evrun {found.version}"), found
+
+
+def _faulty(version: str, rules: Any) -> Finding:
+    """Say that a server was started to fail; a test may want just that."""
+    said = f"evrun {version} was started to fail requests on purpose"
+    if isinstance(rules, list) and rules:
+        others = f", and {len(rules) - 1} more" if len(rules) > 1 else ""
+        said += f" ({rules[0]}{others})"
+    return Finding("server", "note", said, "Unless this is a test, start it without --faults.")
 
 
 def contract(server: Server | None, own: Server) -> Finding:

@@ -163,11 +163,13 @@ class _Server:
             except refusals.Refusal as refusal:
                 return _refused(refusal)
             except Exception:
-                _LOGGER.exception("%s %s failed", request.method, request.url.path)
+                request_id = request.scope["evrun.request_id"]
+                route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
+                _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
                 return error_answer(
                     500,
                     "The server failed; this is a defect. Its log has the details under "
-                    f"{request.scope['evrun.request_id']}.",
+                    f"{request_id}.",
                 )
 
         return endpoint

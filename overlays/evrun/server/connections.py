@@ -205,6 +205,8 @@ class GuardedProtocol(H11Protocol):
             self.transport.close()
             return
         content = pydantic_core.to_json({"detail": sentence})
+        if self.cycle is not None and self.cycle.disconnected and self.scope["method"] == "HEAD":
+            content = b""  # its answer has none, also when what came behind its head is broken
         headers = [
             *self.server_state.default_headers,
             *self.config.refusal_headers,

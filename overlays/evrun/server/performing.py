@@ -98,7 +98,9 @@ class _Asking:
         organisation_id = self._authenticated(connection).organisation_id
         # Only for those who have a key. A repeated body may be compressed otherwise.
         encoding = self.request.headers.get("content-encoding", "")
-        body = inflate(self.content, encoding, self.performer.body_limit)
+        body = b""
+        if self.operation.body is not None:
+            body = inflate(self.content, encoding, self.performer.body_limit)
         attempt = self._attempt(body)
         if attempt is None or self.operation.joins:  # those look for all their keys at once
             return organisation_id, body, attempt, None

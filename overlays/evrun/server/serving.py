@@ -123,7 +123,6 @@ def _configured(
         hangs_up=settings.faults is not None,
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.private_key,
-        timeout_graceful_shutdown=max(1, round(settings.drain)),
     )
 
 
@@ -148,6 +147,9 @@ class DrainingServer(Server):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.02)
+        # What is left of the time: uvicorn would begin to count anew, and 0 is for ever to it.
+        left = deadline - asyncio.get_running_loop().time()
+        self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
 
 

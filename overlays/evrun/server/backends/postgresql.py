@@ -163,6 +163,7 @@ class Postgresql(Backend):
                 max_overflow=0,
                 pool_timeout=self.busy_timeout,
                 pool_pre_ping=True,  # PostgreSQL may have been restarted since
+                hide_parameters=True,  # errors reach the log, and payloads must not
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise DatabaseUnusable(

@@ -139,7 +139,11 @@ class Sqlite(Backend):
 
     def _engine(self, begin: str, *, connections: int) -> Engine:
         engine = create_engine(
-            f"sqlite:///{self.path}", pool_size=connections, max_overflow=-1, pool_timeout=60
+            f"sqlite:///{self.path}",
+            pool_size=connections,
+            max_overflow=-1,
+            pool_timeout=60,
+            hide_parameters=True,  # errors reach the log, and payloads must not
         )
         timeout = self.busy_timeout
 

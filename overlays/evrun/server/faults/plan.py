@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -86,7 +87,9 @@ class Faults:
             if taken is None:
                 return None
             self._happened.append(taken)
-        _LOGGER.warning("%s %s meets a fault on purpose: %s", method, path, taken.rule)
+        # Encoded again as it came: a line break in it would begin an entry of the caller's.
+        shown = quote(path, safe="/:@")
+        _LOGGER.warning("%s %s meets a fault on purpose: %s", method, shown, taken.rule)
         return taken.rule.fault
 
     def _takes(self, rule: Rule, index: int, number: int) -> bool:
