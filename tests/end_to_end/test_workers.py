@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+from accounts import all_logs
 from commands import evrun, serving
 from raw import connect, received, replies, request
-from test_durability import all_logs
 from test_operating import eventually, service
 from test_serve import prepare
 
