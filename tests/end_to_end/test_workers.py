@@ -102,6 +102,14 @@ def test_workers_are_replaced_and_drain(tmp_path: Path, url: str) -> None:
     assert "Traceback" not in "\n".join(server.said)
 
 
+def test_workers_end_with_their_supervisor(tmp_path: Path, url: str) -> None:
+    """A killed supervisor leaves nobody behind who would keep the port from the next server."""
+    with service(tmp_path, "--workers", "2", "--database", url) as server:
+        (first, second) = workers()
+        server.process.kill()
+        eventually(lambda: not first.is_running() and not second.is_running())
+
+
 def test_workers_count_no_faults(tmp_path: Path, url: str) -> None:
     """Faults on purpose need one process, and are refused with more."""
     (tmp_path / "faults.toml").write_text("[[fault]]\nkind = 'drop'\n")
