@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 from sqlalchemy.exc import StatementError
 
-from evrun.server.refusals import OutcomeUnknown, Refusal
+from evrun.server.refusals import OutcomeUnknown, Refusal, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ _PATIENT = 8  # threads for what waits for other writers
 class _Item:
     work: Callable[[Connection], Any]
     future: Future[Any] = field(factory=Future)
+    since: float = field(factory=time.monotonic)
 
 
 class _Spoilt(Exception):  # noqa: N818 - no fault of any piece of work that is known
@@ -133,7 +134,7 @@ class GroupCommit:
                         cause = cause_of(error)
                         if isinstance(cause, Refusal):
                             settled.append((item, None, cause))
-                        elif self._backend.lost_a_race(cause):
+                        elif self._backend.lost_a_race(cause, patient=False):
                             aside.append(item)
                         else:
                             raise _Spoilt from error
@@ -149,7 +150,14 @@ class GroupCommit:
     def _patiently(self, item: _Item) -> None:
         if self._patient is None:
             self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
-        self._patient.submit(self._alone, item)
+        self._patient.submit(self._in_time, item)
+
+    def _in_time(self, item: _Item) -> None:
+        """Do one piece of work unless all threads were waiting for others until now."""
+        if time.monotonic() - item.since > self._backend.busy_timeout:
+            item.future.set_exception(Unavailable("Too many writers wait for others. Try again."))
+        else:
+            self._alone(item)
 
     def _alone(self, item: _Item) -> None:
         """Do one piece of work in a transaction of its own, again if it loses a race."""
@@ -168,7 +176,8 @@ class GroupCommit:
             except StatementError as error:
                 if committing:
                     raise self._uncertain(error) from error
-                if attempt == _ATTEMPTS - 1 or not self._backend.lost_a_race(cause_of(error)):
+                lost = self._backend.lost_a_race(cause_of(error), patient=True)
+                if attempt == _ATTEMPTS - 1 or not lost:
                     raise
                 time.sleep(random.uniform(0, 0.002) * attempt)  # noqa: S311 - no secret
             else:

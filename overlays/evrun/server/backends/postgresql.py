@@ -44,7 +44,6 @@ _SENTENCES = {
 _IMPATIENT = "SET LOCAL lock_timeout = '20ms'"
 _LOCKED = "55P03"
 _RACES = {
-    _LOCKED,
     "23503",  # a foreign key: what was referred to has just gone
     "23505",  # a unique index: the same has just been written
     "40001",  # serialization
@@ -151,9 +150,10 @@ class Postgresql(Backend):
             return Unavailable(sentence)
         return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
 
-    def lost_a_race(self, error: BaseException) -> bool:
+    def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return whether another transaction came first, or holds a lock."""
-        return getattr(error, "sqlstate", None) in _RACES
+        state = getattr(error, "sqlstate", None)
+        return state in _RACES or (state == _LOCKED and not patient)
 
     def _connect(self, connections: int) -> Engine:
         try:

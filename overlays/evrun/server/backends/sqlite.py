@@ -125,9 +125,9 @@ class Sqlite(Backend):
             return DatabaseUnusable(f"{self.path}: {sentence}")
         return Unavailable(sentence)
 
-    def lost_a_race(self, error: BaseException) -> bool:
+    def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return False: there is one writer, so nobody races."""
-        del error
+        del error, patient
         return False
 
     def _let_others_write(self) -> None:
