@@ -206,6 +206,11 @@ def explained(backend: Backend, error: BaseException) -> BaseException:
     if isinstance(cause, Refusal):
         return cause
     reason = backend.explain(cause)
+    before = cause.__context__ if isinstance(error, StatementError) else None
+    # A database may undo a whole transaction by itself, as SQLite does on a full disk. Undoing to a
+    # savepoint then fails too, and what tells why came before.
+    while reason is None and before is not None:
+        reason, before = backend.explain(before), before.__context__
     if reason is None:
         return error
     reason.__cause__ = error
