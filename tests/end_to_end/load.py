@@ -15,7 +15,7 @@ from test_serve import prepare
 from evrun import Evrun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sized
 
 SESSIONS = 7
 """How many sessions the logs share."""
@@ -50,13 +50,13 @@ class Load:
     lost: int = 0
     """Requests that got no answer."""
     _numbers: Iterator[int] = Factory(itertools.count)
+    _failures: list[BaseException] = Factory(list)
     _lock: threading.Lock = Factory(threading.Lock)
 
     @contextmanager
     def running(self, writers: int = 6) -> Iterator[None]:
         """Log from several threads meanwhile; in the end each brings to its end what it began."""
         stopped = threading.Event()
-        failures: list[BaseException] = []
 
         def write() -> None:
             try:
@@ -64,31 +64,56 @@ class Load:
                     while not stopped.is_set():
                         self._log(http)
             except BaseException as failure:  # noqa: BLE001 - raised below, where it is seen
-                failures.append(failure)
+                self._failures.append(failure)
 
         threads = [threading.Thread(target=write) for _ in range(writers)]
         for thread in threads:
             thread.start()
         try:
             yield
+        except BaseException as failure:
+            self._failures.append(failure)
+            raise
         finally:
             stopped.set()
             for thread in threads:
                 thread.join()
-        if failures:
-            raise failures[0]
+        if self._failures:
+            raise self._failures[0]
 
     def progress(self, logs: int = 30) -> None:
         """Wait until so many more logs are acknowledged."""
-        enough = len(self.acknowledged) + logs
-        while len(self.acknowledged) < enough:
-            time.sleep(0.01)
+        self._wait_for(self.acknowledged, logs)
 
     def refused(self, times: int = 10) -> None:
         """Wait until so many more requests are refused."""
-        enough = len(self.refusals) + times
-        while len(self.refusals) < enough:
+        self._wait_for(self.refusals, times)
+
+    def _wait_for(self, answers: Sized, more: int) -> None:
+        enough = len(answers) + more
+        while len(answers) < enough:
+            assert not self._failures, "a writer gave up"
             time.sleep(0.01)
+
+    def many(self, logs: int) -> Callable[[], httpx.Response]:
+        """Return a call that sends so many logs in one request, the same ones each time."""
+        with self._lock:
+            numbers = [next(self._numbers) for _ in range(logs)]
+        body = {"logs": [{**self.body(n), "idempotency_key": f"log-{n}"} for n in numbers]}
+        path = f"{self.base_url}/evaluations/{self.run_id}/logs"
+
+        def send() -> httpx.Response:
+            headers = {"X-API-KEY": self.key}
+            answer = httpx.post(path, json=body, headers=headers, timeout=60)
+            with self._lock:
+                if answer.is_success:
+                    for number, each in zip(numbers, answer.json()["results"], strict=True):
+                        self.acknowledged[f"log-{number}"] = each["log"]["id"]
+                else:
+                    self._refuse(answer)
+            return answer
+
+        return send
 
     def body(self, number: int) -> dict[str, Any]:
         """Return the log of a number, in which everything follows from the number."""
@@ -110,7 +135,7 @@ class Load:
         with self._lock:
             number = next(self._numbers)
         path = f"{self.base_url}/evaluations/{self.run_id}/log"
-        while True:
+        while not self._failures:
             try:
                 answer = http.post(path, json=self.body(number), headers=self.headers(number))
             except httpx.TransportError:
@@ -121,14 +146,12 @@ class Load:
                     if answer.status_code == 201:
                         self.acknowledged[f"log-{number}"] = answer.json()["id"]
                         return
-                    self.refusals.append(
-                        Refusal(
-                            answer.status_code,
-                            answer.headers.get("Retry-After"),
-                            answer.json()["detail"],
-                        )
-                    )
+                    self._refuse(answer)
             time.sleep(0.05)
+
+    def _refuse(self, answer: httpx.Response) -> None:
+        time_to_wait = answer.headers.get("Retry-After")
+        self.refusals.append(Refusal(answer.status_code, time_to_wait, answer.json()["detail"]))
 
 
 def load_on(base_url: str, key: str, **options: Any) -> Load:
