@@ -63,6 +63,7 @@ def serving(cwd: Path, *arguments: str) -> Iterator[str]:
             process.communicate(timeout=20)
 
 
-def new_key(cwd: Path, name: str = "tests") -> str:
+def new_key(cwd: Path, name: str = "tests", *, database: str = "sqlite:///evrun.db") -> str:
     """Create a key and return it: it stands alone on its line."""
-    return evrun("keys", "create", name, cwd=cwd).stdout.removesuffix("\n")
+    created = evrun("keys", "create", name, "--database", database, cwd=cwd)
+    return created.stdout.removesuffix("\n")

@@ -1,35 +1,39 @@
-"""What was acknowledged is there, whatever happens to the server."""
+"""What was acknowledged is there, whatever is killed."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+from accounts import balance
 from commands import COMMAND, environment, new_key
-from test_serve import prepare
+from databases import KINDS, fresh
+from load import load_on
 
 from evrun import Evrun, TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-ROUNDS = 12
-WRITERS = 8
 SEED = 20_241_124
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the server on `port`; its clients wait for it."""
+def start(folder: Path, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the server on `port` in a process group of its own; its clients wait for it."""
     return subprocess.Popen(
-        [COMMAND, "serve", "--port", str(port)],
+        [COMMAND, "serve", "--port", str(port), *arguments],
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
@@ -46,86 +50,91 @@ def wait_for(client: Evrun) -> None:
             return
 
 
-class Writers:
-    """Threads that log numbered outputs, and remember which ones were acknowledged."""
+def kill_all(server: subprocess.Popen[bytes]) -> None:
+    """Kill the server with its workers, at once."""
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
 
-    def __init__(self, client: Evrun, run_id: str, datapoint_id: str) -> None:
-        self._client, self._run_id, self._datapoint_id = client, run_id, datapoint_id
-        self._counter = iter(range(10**9))
-        self._lock = threading.Lock()
-        self.tried: set[str] = set()
-        self.acknowledged: dict[str, str] = {}
 
-    def write_until(self, stopped: threading.Event) -> None:
-        """Log until told to stop; a lost answer is counted as tried."""
-        while not stopped.is_set():
-            with self._lock:
-                output = f"output {next(self._counter)}"
-                self.tried.add(output)
-            try:
-                logged = self._client.evaluations.log(
-                    self._run_id, datapoint_id=self._datapoint_id, log={"output": output}
-                )
-            except TransportError:
-                time.sleep(0.01)
-            else:
-                with self._lock:
-                    self.acknowledged[output] = logged.id
+def workers_of(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the processes that answer for the server."""
+    return [
+        each
+        for each in psutil.Process(server.pid).children()
+        if "spawn_main" in " ".join(each.cmdline())
+    ]
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return where the database is: each test runs over both kinds."""
+    with fresh(request, tmp_path / "evals.db") as url:
+        yield url
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("url", "workers", "rounds"),
+    [("sqlite", 1, 8), ("postgresql", 1, 6), ("postgresql", 2, 4)],
+    indirect=["url"],
+)
 def test_a_killed_server_loses_nothing_that_it_acknowledged(
-    tmp_path: Path, free_tcp_port: int
+    url: str, workers: int, rounds: int, tmp_path: Path, free_tcp_port: int
 ) -> None:
-    """After kill -9 at random moments under load, each acknowledged log is stored exactly once."""
+    """After kill -9 at random moments under load, each log is there exactly once, and whole.
+
+    What had no answer is sent again under its key until it has one.
+    """
     moments = random.Random(SEED)  # noqa: S311 - no secret
-    key = new_key(tmp_path)
-    server = start(tmp_path, free_tcp_port)
+    key = new_key(tmp_path, database=url)
+    options = ("--database", url, "--workers", str(workers))
+    server = start(tmp_path, free_tcp_port, *options)
     base_url = f"http://127.0.0.1:{free_tcp_port}/v4"
     try:
         with Evrun(api_key=key, base_url=base_url, timeout=20) as client:
             wait_for(client)
-            prepared = prepare(client)
-            client.run(prepared["run_id"]).start()
-            writers = Writers(client, prepared["run_id"], prepared["datapoint_ids"][0])
-            for _ in range(ROUNDS):
-                stopped = threading.Event()
-                threads = [
-                    threading.Thread(target=writers.write_until, args=(stopped,))
-                    for _ in range(WRITERS)
-                ]
-                for thread in threads:
-                    thread.start()
-                time.sleep(moments.uniform(0.2, 1.2))
-                server.kill()
-                server.wait()
-                stopped.set()
-                for thread in threads:
-                    thread.join()
-                server = start(tmp_path, free_tcp_port)
-                wait_for(client)
-            stored = all_logs(client, prepared["project_id"])
+            load = load_on(base_url, key)
+            with load.running():
+                for _ in range(rounds):
+                    load.progress(1)
+                    time.sleep(moments.uniform(0.1, 0.8))
+                    kill_all(server)
+                    server = start(tmp_path, free_tcp_port, *options)
+                    wait_for(client)
+                load.progress()
     finally:
-        server.kill()
-        server.wait()
-    outputs = list(stored.values())
-    assert len(writers.acknowledged) > ROUNDS * WRITERS
-    assert len(set(outputs)) == len(outputs), "an output is stored twice"
-    assert set(outputs) <= writers.tried
-    for output, log_id in writers.acknowledged.items():
-        assert stored.get(log_id) == output
-    # Only what was under way at a kill may be stored without its caller knowing.
-    assert len(outputs) - len(writers.acknowledged) <= ROUNDS * WRITERS
+        kill_all(server)
+    assert load.lost >= rounds
+    assert load.refusals == []
+    balance(url, load)
 
 
-def all_logs(client: Evrun, project_id: str) -> dict[str, str | None]:
-    """Return the outputs of a project's logs by id."""
-    found: dict[str, str | None] = {}
-    page = 0
-    while True:
-        records = client.logs.list(project_id, page=page, size=1000).records
-        if not records:
-            return found
-        found |= {log.id: log.output for log in records}
-        page += 1
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_killed_worker_loses_nothing_that_it_acknowledged(
+    url: str, tmp_path: Path, free_tcp_port: int
+) -> None:
+    """The other one serves on, and a new one takes its place; each log is there exactly once."""
+    moments = random.Random(SEED)  # noqa: S311 - no secret
+    key = new_key(tmp_path, database=url)
+    server = start(tmp_path, free_tcp_port, "--database", url, "--workers", "2")
+    base_url = f"http://127.0.0.1:{free_tcp_port}/v4"
+    try:
+        with Evrun(api_key=key, base_url=base_url, timeout=20) as client:
+            wait_for(client)
+        load = load_on(base_url, key)
+        with load.running():
+            for _ in range(6):
+                load.progress(1)
+                time.sleep(moments.uniform(0.1, 0.8))
+                while len(running := workers_of(server)) < 2:
+                    time.sleep(0.02)
+                moments.choice(running).kill()
+            load.progress()
+    finally:
+        kill_all(server)
+    assert load.lost > 0
+    assert load.refusals == []
+    balance(url, load)

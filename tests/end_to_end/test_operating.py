@@ -49,12 +49,12 @@ class Service:
 
 
 @contextmanager
-def service(cwd: Path, *arguments: str) -> Iterator[Service]:
+def service(cwd: Path, *arguments: str, **more: str) -> Iterator[Service]:
     """Run `evrun serve`, and stop it if it has not been."""
     with subprocess.Popen(
         [COMMAND, "serve", "--port", "0", *arguments],
         cwd=cwd,
-        env=environment(PYTHONUNBUFFERED="1"),
+        env=environment(PYTHONUNBUFFERED="1", **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

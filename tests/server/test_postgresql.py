@@ -23,6 +23,7 @@ from evrun.server.schema import api_keys, evaluation_runs, logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
     from databases import Postgres
     from sqlalchemy import Connection
@@ -259,6 +260,33 @@ def test_an_object_that_stays_locked_is_503(run: Run, url: str) -> None:
     api.ok("Evaluations_log", run.log_body(output="x"), **run.path)
     blocker.close()
     api.http.close()
+    impatient.close()
+
+
+def test_a_lock_is_waited_for_once(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited in vain is told; whoever could not even begin meanwhile does not wait too."""
+    impatient = Database(url, busy_timeout=1)
+    writing = impatient._backend.writing
+    begun: list[bool] = []
+
+    def counted(*, patient: bool) -> AbstractContextManager[Connection]:
+        begun.append(patient)
+        return writing(patient=patient)
+
+    monkeypatch.setattr(impatient._backend, "writing", counted)
+    create_key(database, "locked")
+    change = update(api_keys).values(hint="changed")
+
+    def hold(connection: Connection) -> list[Exception | None]:
+        connection.execute(select(api_keys).with_for_update())
+        futures = [impatient.submit(lambda c: c.execute(change)) for _ in range(20)]
+        return [future.exception(60) for future in futures]  # type: ignore[misc]
+
+    refusals = database.write(hold)
+    assert {type(refusal) for refusal in refusals} == {Unavailable}
+    assert sum(begun) <= 8  # as many as have a thread to wait in
     impatient.close()
 
 

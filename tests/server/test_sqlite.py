@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, insert
 
-from evrun.server import DatabaseUnusable, Unavailable, create_key
+from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.app import create_app
 from evrun.server.database import Database
 from evrun.server.hosting import Host
+from evrun.server.identifiers import new_id
+from evrun.server.schema import organisations
+from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,18 +93,34 @@ def test_a_locked_database_is_503(file: Path) -> None:
         host.stop()
 
 
+def leave_no_page(connection: Connection) -> None:
+    """Let the file not grow any more."""
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+
 def test_a_full_disk_is_told(database: Database) -> None:
     """A write that does not fit raises Unavailable, and what was there stays readable."""
     create_key(database, "first")
-
-    def fill(connection: object) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()  # type: ignore[attr-defined]
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
-
-    database.write(fill)
+    database.write(leave_no_page)
     with pytest.raises(Unavailable, match="disk under the database is full"):
         create_key(database, "x" * 100_000)
     create_key(database, "second")
+
+
+def test_a_full_disk_is_told_from_within_a_savepoint(database: Database) -> None:
+    """SQLite undoes the whole transaction by itself, savepoints too: that is not the reason."""
+    create_key(database, "first")
+    database.write(leave_no_page)
+
+    def work(connection: Connection) -> None:
+        with connection.begin_nested():
+            row = {"id": new_id("org_"), "name": "x" * 100_000, "created_at": now()}
+            connection.execute(insert(organisations).values(row))
+
+    with pytest.raises(Unavailable, match="disk under the database is full"):
+        database.write(work)
+    assert [key.name for key in list_keys(database)] == ["first"]
 
 
 def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:

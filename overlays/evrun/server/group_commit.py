@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 from sqlalchemy.exc import StatementError
 
-from evrun.server.refusals import OutcomeUnknown, Refusal
+from evrun.server.refusals import OutcomeUnknown, Refusal, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -45,6 +45,7 @@ class _Item:
     kind: Hashable | None = None
     """What has an equal one is asked at once; None is alone."""
     future: Future[Any] = field(factory=Future)
+    since: float = field(factory=time.monotonic)
 
     def alone(self, connection: Connection) -> Any:
         """Return the answer to this question. Raises `Refusal`."""
@@ -163,7 +164,7 @@ class GroupCommit:
                             cause = cause_of(error)
                             if isinstance(cause, Refusal):
                                 settled.append((item, None, cause))
-                            elif self._backend.lost_a_race(cause):
+                            elif self._backend.lost_a_race(cause, patient=False):
                                 aside.append(item)
                             else:
                                 raise _Spoilt from error
@@ -179,7 +180,14 @@ class GroupCommit:
     def _patiently(self, item: _Item) -> None:
         if self._patient is None:
             self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
-        self._patient.submit(self._alone, item)
+        self._patient.submit(self._in_time, item)
+
+    def _in_time(self, item: _Item) -> None:
+        """Do one piece of work unless all threads were waiting for others until now."""
+        if time.monotonic() - item.since > self._backend.busy_timeout:
+            item.future.set_exception(Unavailable("Too many writers wait for others. Try again."))
+        else:
+            self._alone(item)
 
     def _alone(self, item: _Item) -> None:
         """Do one piece of work in a transaction of its own, again if it loses a race."""
@@ -198,7 +206,8 @@ class GroupCommit:
             except StatementError as error:
                 if committing:
                     raise self._uncertain(error) from error
-                if attempt == _ATTEMPTS - 1 or not self._backend.lost_a_race(cause_of(error)):
+                lost = self._backend.lost_a_race(cause_of(error), patient=True)
+                if attempt == _ATTEMPTS - 1 or not lost:
                     raise
                 time.sleep(random.uniform(0, 0.002) * attempt)  # noqa: S311 - no secret
             else:
@@ -254,6 +263,11 @@ def explained(backend: Backend, error: BaseException) -> BaseException:
     if isinstance(cause, Refusal):
         return cause
     reason = backend.explain(cause)
+    before = cause.__context__ if isinstance(error, StatementError) else None
+    # A database may undo a whole transaction by itself, as SQLite does on a full disk. Undoing to a
+    # savepoint then fails too, and what tells why came before.
+    while reason is None and before is not None:
+        reason, before = backend.explain(before), before.__context__
     if reason is None:
         return error
     reason.__cause__ = error

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -58,8 +61,9 @@ class _Workers:
             raise SystemExit(STARTUP_FAILURE)
 
     def _start(self) -> None:
-        # Not forked: threads and connections do not come along. Daemons end with this process.
-        worker = multiprocessing.get_context("spawn").Process(target=self._work, daemon=True)
+        # Not forked: threads and connections do not come along.
+        context = multiprocessing.get_context("spawn")
+        worker = context.Process(target=_work_until_orphaned, args=(self._work,), daemon=True)
         worker.start()
         self._running.append(worker)
         if self._stopping:  # the signal came meanwhile
@@ -69,3 +73,21 @@ class _Workers:
         self._stopping = True
         for worker in self._running:
             worker.terminate()
+
+
+def _work_until_orphaned(work: Callable[[], None]) -> None:
+    """Do `work`, and be told to stop when the supervisor is gone.
+
+    A killed one tells nobody: its workers would serve on, and keep the port from the next server.
+    """
+    threading.Thread(target=_stop_when_orphaned, name="evrun-orphaned", daemon=True).start()
+    work()
+
+
+def _stop_when_orphaned() -> None:
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None  # noqa: S101 - this process was made by one
+    supervisor.join()
+    while True:  # a signal that comes before the server listens to it is lost
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)

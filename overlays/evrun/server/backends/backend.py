@@ -16,6 +16,8 @@ class Backend(ABC):
 
     many_writers: bool
     """Whether writers run side by side, so that several processes are worth while."""
+    busy_timeout: float
+    """Seconds that a write waits for others."""
     commits_or_not: bool
     """Whether a commit that failed has certainly changed nothing."""
 
@@ -62,5 +64,8 @@ class Backend(ABC):
         """Return our exception for one of the driver's, None for a defect of ours."""
 
     @abstractmethod
-    def lost_a_race(self, error: BaseException) -> bool:
-        """Return whether another writer came first, so that the same work may succeed if redone."""
+    def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
+        """Return whether another writer came first, so that the same work may succeed if redone.
+
+        A lock that was waited for patiently is no race: it will not be free in a moment.
+        """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
 
 CONNECTIONS = 16
 """How many connections a process uses at most."""
@@ -31,20 +32,20 @@ _DRIVER = "psycopg"
 
 # By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), or its class.
 _SENTENCES = {
-    "25006": "The database is read-only: is it a standby?",
+    "25006": "The database is read-only: let it be written again, or name the primary.",
     "40": "Too many writers at the same object. Try again.",
-    "53100": "The disk under the database is full.",
-    "53200": "The database is out of memory.",
-    "53300": "The database takes no more connections.",
+    "53100": "The disk under the database is full: make room there.",
+    "53200": "The database is out of memory: give it more, or use fewer connections.",
+    "53300": "The database takes no more connections: raise max_connections, or use fewer workers.",
     "55P03": "The object is locked by another writer. Try again.",
-    "57014": "The database took too long.",
-    "57P": "PostgreSQL is starting or stopping.",
-    "58": "The disk under the database failed to read or write.",
+    "57014": "The database took too long. Try again.",
+    "57P": "PostgreSQL is starting or stopping. Try again.",
+    "58": "The disk under the database failed to read or write: PostgreSQL's log says more.",
 }
 _IMPATIENT = "SET LOCAL lock_timeout = '20ms'"
 _LOCKED = "55P03"
+_READ_ONLY = "25006"
 _RACES = {
-    _LOCKED,
     "23503",  # a foreign key: what was referred to has just gone
     "23505",  # a unique index: the same has just been written
     "40001",  # serialization
@@ -143,7 +144,7 @@ class Postgresql(Backend):
         # Failures to connect, and lost connections, may come without a state.
         failed = type(error).__name__ in {"OperationalError", "InterfaceError"}
         if state.startswith("08") or (failed and not state):
-            return Unavailable(f"PostgreSQL cannot be reached: {_line(error)}")
+            return Unavailable(f"PostgreSQL cannot be reached. Does it run? {_line(error)}")
         if state == "54000":  # an index takes a few kilobytes
             return Rule(("body",), "A name or a reference is too long.", type="string_too_long")
         known = (text for prefix, text in _SENTENCES.items() if state.startswith(prefix))
@@ -151,9 +152,10 @@ class Postgresql(Backend):
             return Unavailable(sentence)
         return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
 
-    def lost_a_race(self, error: BaseException) -> bool:
+    def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return whether another transaction came first, or holds a lock."""
-        return getattr(error, "sqlstate", None) in _RACES
+        state = getattr(error, "sqlstate", None)
+        return state in _RACES or (state == _LOCKED and not patient)
 
     def _connect(self, connections: int) -> Engine:
         try:
@@ -183,7 +185,13 @@ class Postgresql(Backend):
             )
             connection.autocommit = False
 
+        def judge(context: ExceptionContext) -> None:
+            # A connection stays read-only as it began, and at a host that became a standby.
+            if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+                context.is_disconnect = True
+
         event.listen(engine, "connect", connect)
+        event.listen(engine, "handle_error", judge)
         return engine
 
 

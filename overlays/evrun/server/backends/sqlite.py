@@ -27,9 +27,9 @@ _PAUSE = 0.0005  # seconds; measured to be enough: without it, others starve who
 _SENTENCES = {
     sqlite3.SQLITE_BUSY: "The database is locked by another process. Try again.",
     sqlite3.SQLITE_LOCKED: "The database is locked. Try again.",
-    sqlite3.SQLITE_READONLY: "The database is read-only: check the file's permissions.",
-    sqlite3.SQLITE_IOERR: "The disk under the database failed to read or write.",
-    sqlite3.SQLITE_FULL: "The disk under the database is full.",
+    sqlite3.SQLITE_READONLY: "The database is read-only: check its permissions and its disk.",
+    sqlite3.SQLITE_IOERR: "The disk under the database failed to read or write: check the disk.",
+    sqlite3.SQLITE_FULL: "The disk under the database is full: make room there.",
     sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened: does its folder exist?",
     sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "The file is no SQLite database.",
@@ -125,9 +125,9 @@ class Sqlite(Backend):
             return DatabaseUnusable(f"{self.path}: {sentence}")
         return Unavailable(sentence)
 
-    def lost_a_race(self, error: BaseException) -> bool:
+    def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return False: there is one writer, so nobody races."""
-        del error
+        del error, patient
         return False
 
     def _let_others_write(self) -> None:

@@ -1,0 +1,196 @@
+"""Faults of the database under load: answers say what to do, nothing is lost, and all goes on."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+from accounts import balance
+from commands import new_key
+from databases import run_postgres_in
+from disks import full, immutable, small_disk
+from load import Load, load_on
+from psycopg.errors import DiskFull
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from test_operating import Service, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from databases import Postgres
+
+RESTARTING = ("PostgreSQL is starting or stopping. Try again", "cannot be reached. Does it run?")
+
+
+@contextmanager
+def loaded(url: str, folder: Path, **options: Any) -> Iterator[tuple[Service, Load]]:
+    """Serve a database and log to it; in the end all that was acknowledged is there."""
+    key = new_key(folder, database=url)
+    with service(folder, "--database", url, "--access-log", "off") as server:
+        load = load_on(server.base_url, key, **options)
+        with load.running():
+            load.progress()
+            yield server, load
+            load.progress()  # without a restart
+    assert "Traceback" not in "\n".join(server.said)
+    balance(url, load)
+
+
+def refuse(load: Load, *sentences: str) -> None:
+    """Fail unless requests were refused with these sentences only, and as documented."""
+    assert load.refusals
+    for refusal in load.refusals:
+        assert any(re.search(each, refusal.detail) for each in sentences), refusal
+        assert (refusal.status, refusal.retry_after) == (503, "1")
+
+
+def unknown(load: Load) -> None:
+    """Set aside the answers that say how to find out, after PostgreSQL broke off a commit."""
+    aside = [each for each in load.refusals if each.status == 500]
+    for each in aside:
+        assert each.retry_after is None, "a client would take it for declined"
+        assert "Send the request again under the same Idempotency-Key" in each.detail
+    load.refusals = [each for each in load.refusals if each not in aside]
+
+
+def reads(load: Load) -> int:
+    """Return what reading is answered."""
+    path = f"{load.base_url}/evaluations/{load.run_id}"
+    return httpx.get(path, headers={"X-API-KEY": load.key}, timeout=60).status_code
+
+
+def crash(postgres: Postgres) -> None:
+    """Use up PostgreSQL's journal on a full disk, until it ends itself."""
+    while True:
+        try:
+            postgres.execute("SELECT pg_switch_wal()")
+        except OperationalError as error:
+            if not isinstance(error.orig, DiskFull):
+                return  # it closed the connection
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    """Return a database on PostgreSQL."""
+    url = postgres.create()
+    yield url
+    postgres.drop(url)
+
+
+def test_a_disk_that_fails_to_write(tmp_path: Path) -> None:
+    """SQLite's writes are 503 while the system refuses them, and reads go on."""
+    with loaded(f"sqlite:///{tmp_path}/evals.db", tmp_path) as (server, load):
+        process = psutil.Process(server.process.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))
+        load.refused()
+        assert reads(load) == 200
+        process.rlimit(psutil.RLIMIT_FSIZE, before)
+    refuse(load, "The disk under the database failed to read or write")
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_postgresql_is_restarted(mode: str, postgres: Postgres, url: str, tmp_path: Path) -> None:
+    """What it broke off is 503, or 500 if it may be there; each log is there once all the same."""
+    with loaded(url, tmp_path) as (_, load):
+        for _ in range(3):
+            postgres.stop(mode)
+            load.refused()
+            postgres.start()
+            load.progress()
+    unknown(load)
+    refuse(load, *RESTARTING)
+
+
+def test_a_read_only_postgresql(postgres: Postgres, url: str, tmp_path: Path) -> None:
+    """Writes are 503 and reads go on; when it takes writes again, so does the server."""
+    name = make_url(url).database
+    with loaded(url, tmp_path) as (_, load):
+        postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        postgres.disconnect(url)
+        load.refused(30)
+        assert reads(load) == 200
+        postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    unknown(load)
+    refuse(load, "The database is read-only: let it be written again", *RESTARTING)
+
+
+@pytest.mark.soak
+def test_a_full_disk_under_sqlite(tmp_path: Path) -> None:
+    """Writes are 503 until there is room again, many logs at once too; reads go on."""
+    with (
+        small_disk(96) as disk,
+        loaded(f"sqlite:///{disk}/evals.db", tmp_path, padding=20_000 * "x") as (_, load),
+    ):
+        send = load.many(300)
+        with full(disk):
+            load.refused()
+            assert send().status_code == 503
+            assert reads(load) == 200
+        assert send().status_code == 200
+    refuse(load, "The disk under the database is full: make room there")
+
+
+@pytest.mark.soak
+def test_a_full_disk_under_postgresql(postgres: Postgres, tmp_path: Path) -> None:
+    """Also where PostgreSQL ends itself, because it cannot write its journal."""
+    with small_disk(320) as disk, contextmanager(run_postgres_in)(str(disk)) as small:
+        url = small.create()
+        with loaded(url, tmp_path, padding=20_000 * "x") as (_, load):
+            send = load.many(300)
+            with full(disk):
+                load.refused()
+                assert send().status_code == 503
+                crash(small)
+                load.refused()
+            small.stop("immediate")  # it may still be trying by itself
+            small.start()
+            load.progress()
+            assert send().status_code == 200
+        unknown(load)
+        refuse(load, "The disk under the database is full: make room", *RESTARTING)
+
+
+@pytest.mark.soak
+def test_an_immutable_sqlite_file(tmp_path: Path) -> None:
+    """Writes are 503 and reads go on; when it may be written again, so it is."""
+    with (
+        small_disk(32, "ext4") as disk,
+        loaded(f"sqlite:///{disk}/evals.db", tmp_path) as (_, load),
+        immutable(disk),
+    ):
+        load.refused()
+        assert reads(load) == 200
+    refuse(load, "The disk under the database failed to read or write")
+
+
+@pytest.mark.soak
+def test_a_locked_sqlite_file(tmp_path: Path) -> None:
+    """Writes wait for the other process, and are 503 when they waited too long; reads go on."""
+    with loaded(f"sqlite:///{tmp_path}/evals.db", tmp_path) as (_, load):
+        blocker = sqlite3.connect(tmp_path / "evals.db", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        load.refused(6)
+        assert reads(load) == 200
+        blocker.execute("ROLLBACK")
+        blocker.close()
+    refuse(load, "The database is locked by another process")
+
+
+@pytest.mark.soak
+def test_a_locked_table_of_postgresql(url: str, tmp_path: Path) -> None:
+    """Whatever needs the table waits, and is 503 when it waited too long."""
+    with loaded(url, tmp_path) as (_, load):
+        engine = create_engine(url)
+        with engine.begin() as blocker:
+            blocker.exec_driver_sql("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+            load.refused(6)
+        engine.dispose()
+    refuse(load, "The object is locked by another writer")
