@@ -63,6 +63,6 @@ def serving(cwd: Path, *arguments: str) -> Iterator[str]:
             process.communicate(timeout=20)
 
 
-def new_key(cwd: Path, name: str = "tests") -> str:
+def new_key(cwd: Path, name: str = "tests", *arguments: str) -> str:
     """Create a key and return it: it stands alone on its line."""
-    return evrun("keys", "create", name, cwd=cwd).stdout.removesuffix("\n")
+    return evrun("keys", "create", name, *arguments, cwd=cwd).stdout.removesuffix("\n")
