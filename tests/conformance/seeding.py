@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from served import make_evaluator, make_run
@@ -76,6 +75,8 @@ class World:
             for name in ("project", "config", "session_id", "parent_reference_id"):
                 seeded["log"].pop(name, None)
             seeded["log"].pop("reference_id", None)
+        if operation_id == "Evaluations_create":
+            seeded["hl_generated"] = False  # anything else asks the server to generate
         if operation_id == "Evaluations_result":
             # The seeded evaluator's verdicts are booleans; anything else becomes an error.
             verdict = isinstance(seeded.get("result"), bool)
@@ -108,13 +109,6 @@ def seed(schema: OpenApiSchema, world: World) -> None:
     @schema.hook
     def map_query(context: Any, query: Any) -> Any:
         return query and world.parameters(_id(context), query)
-
-    @schema.hook
-    def map_headers(context: Any, headers: Any) -> Any:
-        # Short keys come up again and again, for other requests.
-        if headers and "Idempotency-Key" in headers:
-            headers["Idempotency-Key"] = secrets.token_hex(8)
-        return headers
 
     @schema.hook
     def map_body(context: Any, body: Any) -> Any:

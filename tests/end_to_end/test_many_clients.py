@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from accounts import all_logs
 from attrs import Factory, define, frozen
 from commands import evrun
 from databases import KINDS, fresh
 from raw import replies
 from sqlalchemy import make_url
-from test_durability import all_logs
 from test_operating import Service, eventually, metrics, service
 from test_serve import prepare
 

@@ -6,16 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import databases
 import pytest
 from databases import KINDS, fresh
 from served import Api, Run, make_run
-from sqlalchemy import select
 
 import evrun
 import evrun_models
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
-from evrun.server.schema import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,21 +50,12 @@ def server(url: str) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def stored(database: Database, file: Path) -> Callable[[], bytes]:
+def stored(database: Database, url: str) -> Callable[[], bytes]:
     """Return what tells everything that the database holds, to look for what it must not."""
 
     def everything() -> bytes:
-        if file.exists():
-            database.close()  # what is still in memory goes into the files
-            return b"".join(each.read_bytes() for each in file.parent.iterdir())
-        rows = database.read(
-            lambda connection: [
-                tuple(row)
-                for table in METADATA.tables.values()
-                for row in connection.execute(select(table))
-            ]
-        )
-        return repr(rows).encode()
+        database.close()  # what is still in memory goes into the files
+        return databases.stored(url)
 
     return everything
 

@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, String, column, create_engine, func, make_url, 
 
 from evrun.server.database import Database
 from evrun.server.migrations import migrate
+from evrun.server.schema import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,23 @@ def fresh(request: pytest.FixtureRequest, file: Path, *, empty: bool = False) ->
     url = postgres.create(empty=empty)
     yield url
     postgres.drop(url)
+
+
+def stored(url: str) -> bytes:
+    """Return all that a database holds, to look for what it must not: its files, or its rows."""
+    if make_url(url).get_backend_name() == "sqlite":
+        folder = Path(str(make_url(url).database)).parent
+        return b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
+    database = Database(url)
+    rows = database.read(
+        lambda connection: [
+            tuple(row)
+            for each in METADATA.tables.values()
+            for row in connection.execute(select(each))
+        ]
+    )
+    database.close()
+    return repr(rows).encode()
 
 
 def restore(url: str, dump: Path) -> None:

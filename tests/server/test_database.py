@@ -63,6 +63,8 @@ def test_an_old_database_is_upgraded_with_all_that_it_holds(empty: str, revision
     (project,) = api.ok("Projects_list")["records"]
     (run,) = api.ok("Evaluations_list", project_id=project["id"])["records"]
     assert run["evaluator_aggregates"][0]["aggregate_value"] == 1.0
+    by_name = {"config_filter": run["config"].get("name") or run["config"]["model"]}
+    assert api.ok("Evaluations_list", project_id=project["id"], **by_name)["records"] == [run]
     unsaved, saved = api.ok("Logs_list", project_id=project["id"])["records"]
     assert (saved["output"], saved["save"], unsaved["output"]) == ("Paris", True, None)
     assert len(saved["feedback"]) == 3

@@ -233,3 +233,25 @@ def test_runs_are_filtered_and_sorted(run: Run, query: dict[str, Any], found: li
     }
     answer = run.api.ok("Evaluations_list", project_id=run.project_id, **filled)
     assert [each["id"] for each in answer["records"]] == [ids[name] for name in found]
+
+
+def test_runs_are_found_by_the_names_of_configs_whatever_those_hold(run: Run) -> None:
+    """U+0000 within a config harms no filter, and names are sorted bytewise everywhere."""
+    named = {run.id: "m"}
+    for name in ("b", "B", "a"):
+        config = {"model": "m", "name": name, "prompt_template": "a\0b"}
+        registered = run.api.ok("ModelConfigs_register", config | {"project_id": run.project_id})
+        assert registered["config"]["prompt_template"] == "a\0b"
+        body = _create(run) | {"config_id": registered["config"]["id"]}
+        named[run.api.ok("Evaluations_create", body, project_id=run.project_id)["id"]] = name
+
+    def listed(**query: str) -> list[str]:
+        page = run.api.ok("Evaluations_list", project_id=run.project_id, **query)
+        return [named[each["id"]] for each in page["records"]]
+
+    assert listed(config_filter="B") == ["B"]
+    assert listed(config_filter="m") == ["a", "B", "b", "m"]
+    assert listed(sort="config.asc") == ["B", "a", "b", "m"]
+    assert listed(sort="config.desc") == ["m", "b", "a", "B"]
+    nul = {"model": "m", "name": "a\0b", "project_id": run.project_id}
+    assert run.api.refused("ModelConfigs_register", nul) == (["body"], "nul_character")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pytest
 from answering import Reply, answering
 from attrs import frozen
 from commands import new_key, serving
+from databases import KINDS, fresh
 from served import contract_operations
 from statements import execute
 from story import Ids
@@ -130,16 +131,31 @@ def test_what_the_sdk_has_besides_stands_on_the_page(vendor_python: Path) -> Non
     assert sorted(named) == sorted(methods - {method_of(name) for name in contract_operations()})
 
 
-def test_every_line_does_the_same_on_both_sides(vendor_python: Path, tmp_path: Path) -> None:
+@pytest.fixture(params=KINDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[str], AbstractContextManager[tuple[str, str]]]:
+    """Return what runs a fresh server; what uses it runs over both kinds of database."""
+
+    @contextmanager
+    def running(name: str) -> Iterator[tuple[str, str]]:
+        with fresh(request, tmp_path / f"{name}.db") as url:
+            key = new_key(tmp_path, database=url)
+            with serving(tmp_path, "--database", url) as base_url:
+                yield base_url, key
+
+    return running
+
+
+def test_every_line_does_the_same_on_both_sides(
+    vendor_python: Path, server: Callable[[str], AbstractContextManager[tuple[str, str]]]
+) -> None:
     """The page is one program, told to a fresh server by each side, and the answers are alike."""
     assert len(PAIRS) > len(contract_operations())
-    folders = tmp_path / "theirs", tmp_path / "ours"
-    for folder in folders:
-        folder.mkdir()
-    with serving(folders[0]) as their_url, serving(folders[1]) as our_url:
-        names: dict[str, Any] = {"base_url": our_url, "key": new_key(folders[1])}
+    with server("theirs") as theirs_at, server("ours") as (base_url, key):
+        names: dict[str, Any] = {"base_url": base_url, "key": key}
         ids = Ids()
-        with VendorCode(vendor_python, their_url, new_key(folders[0])) as vendor:
+        with VendorCode(vendor_python, *theirs_at) as vendor:
             for pair in PAIRS:
                 theirs, ours = vendor.run(pair.theirs), execute(pair.ours, names)
                 assert not theirs.raised, (pair.theirs, theirs)

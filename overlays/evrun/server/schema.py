@@ -178,6 +178,7 @@ model_configs = Table(
     _to("organisations"),
     Column("sha256", String(64), nullable=False),  # of the body: the same config has one id
     Column("model", Words, nullable=False),
+    Column("name", Words),
     Column("body", Json, nullable=False),  # a ModelConfigResponse without its id
     _created(),
     UniqueConstraint("organisation_id", "sha256"),

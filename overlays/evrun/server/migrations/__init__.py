@@ -15,7 +15,7 @@ from evrun.server.refusals import DatabaseUnusable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision in `versions/`, oldest first (a test holds them together)."""
 
 FOLDER = Path(__file__).parent

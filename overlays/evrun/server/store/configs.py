@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from evrun.server.identifiers import new_id
-from evrun.server.refusals import Rule
 from evrun.server.schema import model_configs
 from evrun.server.store.scope import Json, Scope, now
 
@@ -32,13 +31,6 @@ def owned(scope: Scope, config_id: str) -> RowMapping:
 
 def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
     """Return the row of the config with these settings, a `ModelConfigRequest` with defaults."""
-    if "\0" in (settings.get("name") or ""):
-        # It stands in JSON, but runs are filtered and sorted by it: see `schema.Words`.
-        raise Rule(
-            ("body", "name"),
-            "A name must not hold the character U+0000.",
-            type="nul_character",
-        )
     digest = _digest(settings)
     query = select(model_configs).where(
         model_configs.c.organisation_id == scope.organisation_id,
@@ -53,6 +45,7 @@ def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
             organisation_id=scope.organisation_id,
             sha256=digest,
             model=settings["model"],
+            name=settings.get("name"),
             body=settings,
             created_at=now(),
         )

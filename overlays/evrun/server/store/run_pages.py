@@ -118,7 +118,7 @@ def _select(scope: Scope, project_id: str, filters: Filters) -> Select[Any]:
             or_(
                 model_configs.c.id.in_(filters.configs),
                 model_configs.c.model.in_(filters.configs),
-                _config_name().in_(filters.configs),
+                model_configs.c.name.in_(filters.configs),
             )
         )
     if filters.start is not None:
@@ -126,11 +126,6 @@ def _select(scope: Scope, project_id: str, filters: Filters) -> Select[Any]:
     if filters.end is not None:
         query = query.where(evaluation_runs.c.created_at < _midnight(filters.end))
     return query
-
-
-def _config_name() -> ColumnElement[str]:
-    name: ColumnElement[str] = model_configs.c.body["name"].as_string()
-    return name
 
 
 def _midnight(day: date) -> datetime:
@@ -142,7 +137,7 @@ def _column(name: str) -> ColumnElement[Any]:
         return _mean(name.removeprefix("evaluator-"))
     columns: dict[str, ColumnElement[Any]] = {
         "dataset": datasets.c.name,
-        "config": func.coalesce(_config_name(), model_configs.c.model),
+        "config": func.coalesce(model_configs.c.name, model_configs.c.model),
         "status": evaluation_runs.c.status,
     }
     return columns[name]
