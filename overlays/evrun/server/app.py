@@ -1,6 +1,7 @@
 """The ASGI application: a request in, the contract's answer or its documented error out.
 
-The event loop only reads and writes; validation and the store run in worker threads.
+The event loop reads and writes, and validates what joins others at the store; all else runs in
+worker threads.
 """
 
 from __future__ import annotations
@@ -188,10 +189,12 @@ class _Server:
         content = b""
         if operation.body:
             content = await read_body(request, self._body_limit, self._patience)
-        answer = await self._in_thread(self._performer.perform, operation, request, key, content)
-        if not isinstance(answer, Answer):
-            # Not in a thread of ours: what waits there would keep others from waiting with it.
-            answer = await asyncio.wrap_future(answer)
+        asked = (operation, request, key, content)
+        pending = self._performer.join(*asked)
+        if pending is None:
+            pending = await self._in_thread(self._performer.perform, *asked)
+        # Not in a thread of ours: what waits there would keep others from waiting with it.
+        answer = pending if isinstance(pending, Answer) else await asyncio.wrap_future(pending)
         headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)

@@ -1,4 +1,4 @@
-"""A request carried out: whose it is, what it asks, then the store. In a worker thread."""
+"""A request carried out: whose it is, what it asks, then the store."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from evrun.server.operations import Operation
 
 
+SMALL = 16 * 1024
+"""Bytes of a body that is read sooner than it is handed to a thread."""
+
+
 @frozen
 class Performer:
     """What carrying out takes."""
@@ -39,10 +43,30 @@ class Performer:
     body_limit: int
     """Bytes, also after inflating."""
 
+    def join(
+        self, operation: Operation, request: Request, key: str, content: bytes
+    ) -> Future[Answer] | None:
+        """Carry out a request with its like, all that wait at once. None if `perform` must do it.
+
+        It touches no database before it waits with the others, so that the event loop may call it:
+        a thread, and a transaction to look whose the request is, cost more than all the rest.
+        """
+        asking = _Asking(self, operation, request, key, content)
+        try:
+            question = asking.question() if asking.joins() else None
+        except Refusal:
+            return None  # whoever has no key is not told what is wrong with the body
+        if question is None:
+            return None
+        return self.database.ask((operation.id, key), _answer_all, (asking, question))
+
     def perform(
         self, operation: Operation, request: Request, key: str, content: bytes
     ) -> Answer | Future[Answer]:
-        """Carry out a request. What it writes is still to be committed. Raises `Refusal`."""
+        """Carry out a request, in a worker thread. What it writes is still to be committed.
+
+        Raises `Refusal`.
+        """
         asking = _Asking(self, operation, request, key, content)
         return asking.write() if operation.writes else self.database.read(asking.read)
 
@@ -57,9 +81,22 @@ class _Asking:
     key: str
     content: bytes = field(repr=False)
 
+    def joins(self) -> bool:
+        """Return whether nothing needs a look at whose the request is, before it is read."""
+        return (
+            self.operation.joins
+            and len(self.content) <= SMALL
+            and "content-encoding" not in self.request.headers
+            and self._counted()
+        )
+
+    def question(self) -> Asked:
+        """Return what is asked. Raises `Refusal`."""
+        return self._parsed(self.content, self._attempt(self.content))
+
     def read(self, connection: Connection) -> Answer:
         """Answer a request that changes nothing."""
-        (answer,) = self.operation.handle(self._authenticated(connection), [self._parsed(b"")])
+        (answer,) = self.operation.handle(self.scope(connection), [self._parsed(b"")])
         assert isinstance(answer, Answer)  # noqa: S101 - reads raise their refusals
         return answer
 
@@ -69,42 +106,39 @@ class _Asking:
         organisation_id, body, attempt, earlier = database.read(self._looked_up)
         if earlier is not None:
             return earlier
-        try:
-            asked = self._parsed(body, attempt)
-        except Refusal:
-            if attempt is not None and operation.joins:
-                # What cannot be read is another request than the one that the key stands for.
-                database.read(lambda connection: _recall(connection, organisation_id, attempt))
-            raise
+        asked = self._parsed(body, attempt)
 
         def handle(connection: Connection, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
             return operation.handle(Scope(connection, organisation_id), requests)
 
-        kind = (operation.id, organisation_id) if operation.joins else None
-        return database.ask(kind, handle, asked)
+        return database.ask(None, handle, asked)
 
-    def _authenticated(self, connection: Connection) -> Scope:
+    def scope(self, connection: Connection) -> Scope:
+        """Return on whose behalf it asks. Raises `Refusal` without a key for it."""
         caller = self.performer.authenticator.authenticate(connection, self.key)
         self.request.scope["evrun.caller"] = caller
-        if self.performer.limiter is not None and "evrun.counted" not in self.request.scope:
+        if not self._counted():
+            assert self.performer.limiter is not None  # noqa: S101 - what else would count
             self.performer.limiter.take(hash_key(self.key))
         caller.require(self.operation.method)
         return Scope(connection, caller.organisation_id)
+
+    def _counted(self) -> bool:
+        return self.performer.limiter is None or "evrun.counted" in self.request.scope
 
     def _looked_up(
         self, connection: Connection
     ) -> tuple[str, bytes, Attempt | None, Answer | None]:
         """Return whose request it is, its body, its attempt, and what that was answered with."""
-        organisation_id = self._authenticated(connection).organisation_id
+        scope = self.scope(connection)
         # Only for those who have a key. A repeated body may be compressed otherwise.
         encoding = self.request.headers.get("content-encoding", "")
         body = b""
         if self.operation.body is not None:
             body = inflate(self.content, encoding, self.performer.body_limit)
         attempt = self._attempt(body)
-        if attempt is None or self.operation.joins:  # those look for all their keys at once
-            return organisation_id, body, attempt, None
-        return organisation_id, body, attempt, _recall(connection, organisation_id, attempt)
+        earlier = None if attempt is None else idempotency.recall(scope, attempt)
+        return scope.organisation_id, body, attempt, earlier
 
     def _parsed(self, body: bytes, attempt: Attempt | None = None) -> Asked:
         operation, request = self.operation, self.request
@@ -123,5 +157,12 @@ class _Asking:
         return idempotency.read_attempt(values, "POST", f"{path}?{query}", body)
 
 
-def _recall(connection: Connection, organisation_id: str, attempt: Attempt) -> Answer | None:
-    return idempotency.recall(Scope(connection, organisation_id), attempt)
+def _answer_all(
+    connection: Connection, joined: Sequence[tuple[_Asking, Asked]]
+) -> Sequence[Answer | Refusal]:
+    """Answer requests for one operation, that come with one key."""
+    scope = joined[0][0].scope(connection)
+    caller = joined[0][0].request.scope["evrun.caller"]
+    for asking, _ in joined:
+        asking.request.scope["evrun.caller"] = caller
+    return joined[0][0].operation.handle(scope, [question for _, question in joined])

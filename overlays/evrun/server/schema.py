@@ -71,6 +71,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+Folded = Text().with_variant(Text(collation="C"), "postgresql")
+"""A text that `searching` has made: without U+0000, and compared bytewise."""
+
+
 class Words(TypeDecorator[str]):
     """A text in a column of its own: compared bytewise, and without U+0000.
 
@@ -163,7 +167,7 @@ projects = Table(
     _id(),
     _to("organisations"),
     Column("name", Words, nullable=False),
-    Column("searchable", Words, nullable=False, server_default=""),  # the name, folded
+    Column("searchable", Folded, nullable=False, server_default=""),  # the name, folded
     Column("directory_id", Identifier),
     Column("active_config_id", Identifier, ForeignKey("model_configs.id")),
     _created(),
@@ -317,8 +321,8 @@ logs = Table(
     Column("reference_id", Words),
     Column("source", Words),
     Column("body", Json, nullable=False),  # everything else that was sent
-    Column("searchable", Words, nullable=False, server_default=""),  # inputs and output, folded
-    Column("searchable_metadata", Words, nullable=False, server_default=""),
+    Column("searchable", Folded, nullable=False, server_default=""),  # inputs and output, folded
+    Column("searchable_metadata", Folded, nullable=False, server_default=""),
     _created(),  # the caller's, if one was sent
     _updated(),
     Index(
