@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evrun.server.operations import Operation
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
-WITH_BODY = {operation for operation in OPERATIONS.values() if operation.body}
+WITH_BODY = [operation for operation in OPERATIONS.values() if operation.body]
 
 
 @pytest.fixture(scope="module")
