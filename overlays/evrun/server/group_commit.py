@@ -154,7 +154,7 @@ class GroupCommit:
         try:
             with self._backend.writing(patient=False) as connection:
                 for alike in _by_kind(batch):
-                    if len(alike) > 1 and _at_once(connection, alike, settled):
+                    if len(alike) > 1 and self._at_once(connection, alike, settled):
                         continue
                     for item in alike:
                         try:
@@ -176,6 +176,23 @@ class GroupCommit:
                 raise self._uncertain(error) from error
             raise
         return settled, aside
+
+    def _at_once(self, connection: Connection, alike: list[_Item], settled: list[_Settled]) -> bool:
+        """Ask several questions at once. Return False if that failed: then each is asked alone."""
+        try:
+            with connection.begin_nested():
+                answers = alike[0].work(connection, [item.question for item in alike])
+        except StatementError as error:
+            cause = cause_of(error)
+            if isinstance(cause, Refusal) or self._backend.lost_a_race(cause, patient=False):
+                return False
+            raise _Spoilt from error  # such as a lost connection: nothing more goes through it
+        except Exception:  # noqa: BLE001 - whose fault it is shows when they are alone
+            return False
+        for item, answer in zip(alike, answers, strict=True):
+            refused = isinstance(answer, Refusal)
+            settled.append((item, None, answer) if refused else (item, answer, None))
+        return True
 
     def _patiently(self, item: _Item) -> None:
         if self._patient is None:
@@ -236,19 +253,6 @@ def _by_kind(batch: list[_Item]) -> Iterable[list[_Item]]:
     for item in batch:
         kinds.setdefault(item if item.kind is None else item.kind, []).append(item)
     return kinds.values()
-
-
-def _at_once(connection: Connection, alike: list[_Item], settled: list[_Settled]) -> bool:
-    """Ask several questions at once. Return False if that failed: then each is asked alone."""
-    try:
-        with connection.begin_nested():
-            answers = alike[0].work(connection, [item.question for item in alike])
-    except Exception:  # noqa: BLE001 - whose fault it is shows when they are alone
-        return False
-    for item, answer in zip(alike, answers, strict=True):
-        refused = isinstance(answer, Refusal)
-        settled.append((item, None, answer) if refused else (item, answer, None))
-    return True
 
 
 def cause_of(error: BaseException) -> BaseException:

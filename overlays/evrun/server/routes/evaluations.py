@@ -85,23 +85,18 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
 def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
     """Log an output for a datapoint: for each request, which may be of several runs."""
     answers: dict[Asked, Answer | Refusal] = {}
-    by_run: dict[str, list[Asked]] = {}
+    by_run: dict[str, dict[Asked, batches.Item]] = {}
     for asked in requests:
-        by_run.setdefault(asked.parameters.evaluation_id, []).append(asked)
-    for run_id, of_run in sorted(by_run.items()):
-        items = [
-            batches.Item(
-                asked.body.datapoint_id,
-                asked.parameters.evaluatee_id,
-                asked.body.log,
-                asked.attempt,
-            )
-            for asked in of_run
-        ]
+        given: EvaluationsLogParameters = asked.parameters
+        body: CreateEvaluationLogRequest = asked.body
+        item = batches.Item(body.datapoint_id, given.evaluatee_id, body.log, asked.attempt)
+        by_run.setdefault(given.evaluation_id, {})[asked] = item
+    for run_id, items in sorted(by_run.items()):
         try:
-            answers.update(zip(of_run, batches.log_each(scope, run_id, items), strict=True))
+            of_run = batches.log_each(scope, run_id, list(items.values()))
+            answers.update(zip(items, of_run, strict=True))
         except NotFound as refusal:
-            answers.update(dict.fromkeys(of_run, refusal))
+            answers.update(dict.fromkeys(items, refusal))
     return [answers[asked] for asked in requests]
 
 
