@@ -209,7 +209,8 @@ def test_two_hundred_clients_for_a_minute(tmp_path: Path, url: str) -> None:
         resident = [median(each.resident for each in some) for some in (warm, late)]
         assert resident[1] - resident[0] < GROWTH[make_url(url).get_backend_name()], resident
         assert max(each.threads for each in late) <= max(each.threads for each in warm)
-        assert max(each.files for each in late) <= max(each.files for each in warm)
+        # A pooled connection may open late; a leak would be thousands, one for each request.
+        assert max(each.files for each in late) <= max(each.files for each in warm) + 8
         # What clients took goes with them.
         eventually(lambda: Sample.take(server).connections <= idle.connections)
         assert Sample.take(server).files <= max(each.files for each in late) - CLIENTS
