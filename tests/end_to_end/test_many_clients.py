@@ -16,7 +16,7 @@ import psutil
 import pytest
 from accounts import all_logs
 from attrs import Factory, define, frozen
-from commands import evrun
+from commands import new_key
 from databases import KINDS, fresh
 from raw import replies
 from sqlalchemy import make_url
@@ -176,7 +176,7 @@ def failing(before: Sample, after: Sample) -> float:
 @pytest.mark.timeout(600)
 def test_two_hundred_clients_for_a_minute(tmp_path: Path, url: str) -> None:
     """Refusals are documented, overcome and no more at the end; memory, files, threads stay."""
-    key = evrun("keys", "create", "tests", "--database", url, cwd=tmp_path).stdout.strip()
+    key = new_key(tmp_path, database=url)
     with service(tmp_path, "--database", url, "--access-log", "off") as server:
         with Evrun(api_key=key, base_url=server.base_url) as client:
             prepared = prepare(client)
@@ -209,8 +209,9 @@ def test_two_hundred_clients_for_a_minute(tmp_path: Path, url: str) -> None:
         resident = [median(each.resident for each in some) for some in (warm, late)]
         assert resident[1] - resident[0] < GROWTH[make_url(url).get_backend_name()], resident
         assert max(each.threads for each in late) <= max(each.threads for each in warm)
-        # A pooled connection may open late; a leak would be thousands, one for each request.
-        assert max(each.files for each in late) <= max(each.files for each in warm) + 8
+        # Not the most: the connection that asks for the sample may still be open, or not.
+        files = [median(each.files for each in some) for some in (warm, late)]
+        assert files[1] <= files[0]
         # What clients took goes with them.
         eventually(lambda: Sample.take(server).connections <= idle.connections)
         assert Sample.take(server).files <= max(each.files for each in late) - CLIENTS
