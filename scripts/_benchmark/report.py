@@ -45,5 +45,5 @@ def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:
 def _claim(figure: Figure) -> str:
     bounds = (("≤", figure.at_most), ("≥", figure.at_least))
     return " ".join(
-        f"{sign} {bound:g} {figure.unit}" for sign, bound in bounds if bound is not None
+        f"{sign} {bound:.3g} {figure.unit}" for sign, bound in bounds if bound is not None
     )

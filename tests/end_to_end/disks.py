@@ -53,8 +53,11 @@ def full(disk: Path) -> Iterator[None]:
 
 @contextmanager
 def immutable(disk: Path) -> Iterator[None]:
-    """Refuse every write to the files of an ext4, also through open handles."""
-    files = [each for each in disk.iterdir() if each.is_file()]
+    """Refuse every write to a database on an ext4, also through open handles.
+
+    Not to its `-shm`, which SQLite maps into memory: a refusal there is SIGBUS, the server's end.
+    """
+    files = [each for each in disk.iterdir() if each.is_file() and not each.match("*-shm")]
     subprocess.run(["chattr", "+i", *files], check=True)
     try:
         yield

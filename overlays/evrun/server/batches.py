@@ -22,10 +22,11 @@ from evrun_models import EvaluationLogItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from evrun.server.idempotency import Attempt
     from evrun.server.store.scope import Json, Scope
-    from evrun_models import LogRequest
+    from evrun_models import CreateEvaluationLogRequest
 
 MOST_LOGS = 1000
 """Logs in one request, as the contract says."""
@@ -46,9 +47,23 @@ class Item:
 
     datapoint_id: str
     evaluatee_id: str | None
-    log: LogRequest
+    log: Json
+    """What was sent, and the defaults of a config in it."""
     attempt: Attempt | None
     """None without a key."""
+
+    @classmethod
+    def of(
+        cls,
+        evaluatee_id: str | None,
+        body: CreateEvaluationLogRequest | EvaluationLogItem,
+        attempt: Attempt | None,
+    ) -> Self:
+        """Return what a request says of one log."""
+        log = sent(body.log)
+        if body.log.config is not None:
+            log["config"] = settled(body.log.config)
+        return cls(body.datapoint_id, evaluatee_id, log, attempt)
 
 
 def read(run_id: str, body: Envelope) -> list[Item | Refusal]:
@@ -86,7 +101,7 @@ def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
         if earlier is not None:
             return earlier
         log = recorder.record(
-            datapoint_id=item.datapoint_id, evaluatee_id=item.evaluatee_id, log=_fields(item.log)
+            datapoint_id=item.datapoint_id, evaluatee_id=item.evaluatee_id, log=item.log
         )
     except (NotFound, Conflict, Rule) as refusal:
         return refusal
@@ -96,17 +111,10 @@ def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
     return answer
 
 
-def _fields(log: LogRequest) -> Json:
-    fields = sent(log)
-    if log.config is not None:
-        fields["config"] = settled(log.config)
-    return fields
-
-
 def _read(run_id: str, log: Any) -> Item | Refusal:
     try:
         item = parse_body(_ITEM, json.dumps(log).encode())
-        return Item(item.datapoint_id, item.evaluatee_id, item.log, _attempt(run_id, item, log))
+        return Item.of(item.evaluatee_id, item, _attempt(run_id, item, log))
     except (Invalid, Rule) as refusal:
         return refusal
 

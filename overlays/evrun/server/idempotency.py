@@ -13,7 +13,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
 
 from evrun.server.refusals import Rule
@@ -127,21 +127,22 @@ class Memory:
                 if row[keys.created_at] <= oldest:
                     self._expired.append(row[keys.key])
                 else:
-                    answer = Answer(row[keys.status], row[keys.answer], replayed=True)
+                    answer = Answer(row[keys.status], row[keys.answer])
                     self._known[row[keys.key]] = row[keys.fingerprint], answer
 
     def recall(self, attempt: Attempt) -> Answer | None:
         """Return the answer that was given under the key. Raises `Rule` if it was to another."""
-        fingerprint, answer = self._known.get(attempt.key, (attempt.fingerprint, None))
+        known = self._known.get(attempt.key)
+        if known is None:
+            return None
+        fingerprint, answer = known
         if fingerprint != attempt.fingerprint:
             raise _reused(attempt)
-        return answer
+        return evolve(answer, replayed=True)
 
     def note(self, attempt: Attempt, answer: Answer) -> None:
         """Remember an answer; `keep` writes it."""
-        self._new[attempt.key] = attempt.fingerprint, answer
-        repeated = Answer(answer.status, answer.content, replayed=True)
-        self._known[attempt.key] = attempt.fingerprint, repeated
+        self._new[attempt.key] = self._known[attempt.key] = attempt.fingerprint, answer
 
     def keep(self) -> None:
         """Write what was noted, and forget expired keys: those that come again, and others.

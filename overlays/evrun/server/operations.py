@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from evrun.server.store.scope import Scope
 
 P = TypeVar("P", bound=BaseModel)
+Prepare = Callable[[Any, Any, "Attempt | None"], Any]
+"""Takes parameters, body and attempt."""
+Parse = Callable[[TypeAdapter[Any], bytes], Any]
 JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
 
 PREFIX = "/v4"
@@ -54,12 +57,14 @@ class Operation:
     """Of a success."""
     parameters: type[BaseModel]
     body: TypeAdapter[Any] | None
-    parse: Callable[[TypeAdapter[Any], bytes], Any]
+    parse: Parse
     """Returns the body. Raises `Invalid`."""
+    prepare: Prepare | None
+    """What can be done without the store: others wait while one writes. The result is the body."""
     writes: bool
     joins: bool
     """Whether requests that wait together are handled at once, which is cheaper."""
-    handle: Callable[[Scope, Sequence[Asked]], Sequence[Answer | Refusal]]
+    handle: JointHandler
     """Returns the answer to each, within one transaction. Several only come if it `joins`."""
 
 
@@ -79,20 +84,7 @@ class Routes:
                 (asked,) = requests
                 return [_answer(200, handler(scope, asked.parameters))]
 
-            self.operations.append(
-                Operation(
-                    id=operation_id,
-                    method="GET",
-                    path=path,
-                    status=200,
-                    parameters=parameters,
-                    body=None,
-                    parse=parse_body,
-                    writes=False,
-                    joins=False,
-                    handle=handle,
-                )
-            )
+            self._add(operation_id, f"GET {path}", parameters, handle, status=200)
             return handler
 
         return register
@@ -105,14 +97,14 @@ class Routes:
         body: Any,
         *,
         status: int,
-        parse: Callable[[TypeAdapter[Any], bytes], Any] = parse_body,
+        parse: Parse = parse_body,
+        prepare: Prepare | None = None,
     ) -> Callable[[Callable[[Scope, P, Any], Any]], Callable[[Scope, P, Any], Any]]:
         """Answer a request that changes the store, in a transaction of its own.
 
         `address` is method and path: `POST /sessions`. `body` is the type of the JSON body, None
-        without one, and `parse` reads it.
+        without one, `parse` reads it, and `prepare` makes of it what the handler takes.
         """
-        method, _, path = address.partition(" ")
 
         def register(handler: Callable[[Scope, P, Any], Any]) -> Callable[[Scope, P, Any], Any]:
             def handle(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer]:
@@ -125,20 +117,8 @@ class Routes:
                     return [work()]
                 return [idempotency.once(scope, asked.attempt, work)]
 
-            self.operations.append(
-                Operation(
-                    id=operation_id,
-                    method=method,
-                    path=path,
-                    status=status,
-                    parameters=parameters,
-                    body=None if body is None else TypeAdapter(body),
-                    parse=parse,
-                    writes=True,
-                    joins=False,
-                    handle=handle,
-                )
-            )
+            given = {"status": status, "body": body, "parse": parse, "prepare": prepare}
+            self._add(operation_id, address, parameters, handle, **given)
             return handler
 
         return register
@@ -151,31 +131,49 @@ class Routes:
         body: Any,
         *,
         status: int,
+        prepare: Prepare,
     ) -> Callable[[JointHandler], JointHandler]:
         """Answer requests that change the store, all that wait together at once.
 
         The handler minds their idempotency keys, and a refused one must have changed nothing.
         """
-        method, _, path = address.partition(" ")
 
         def register(handler: JointHandler) -> JointHandler:
-            self.operations.append(
-                Operation(
-                    id=operation_id,
-                    method=method,
-                    path=path,
-                    status=status,
-                    parameters=parameters,
-                    body=TypeAdapter(body),
-                    parse=parse_body,
-                    writes=True,
-                    joins=True,
-                    handle=handler,
-                )
-            )
+            given = {"status": status, "body": body, "prepare": prepare, "joins": True}
+            self._add(operation_id, address, parameters, handler, **given)
             return handler
 
         return register
+
+    def _add(
+        self,
+        operation_id: str,
+        address: str,
+        parameters: type[BaseModel],
+        handle: JointHandler,
+        *,
+        status: int,
+        body: Any = None,
+        parse: Parse = parse_body,
+        prepare: Prepare | None = None,
+        joins: bool = False,
+    ) -> None:
+        method, _, path = address.partition(" ")
+        self.operations.append(
+            Operation(
+                id=operation_id,
+                method=method,
+                path=path,
+                status=status,
+                parameters=parameters,
+                body=None if body is None else TypeAdapter(body),
+                parse=parse,
+                prepare=prepare,
+                writes=method != "GET",
+                joins=joins,
+                handle=handle,
+            )
+        )
 
 
 def _answer(status: int, data: Any) -> Answer:

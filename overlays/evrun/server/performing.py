@@ -146,6 +146,8 @@ class _Asking:
             operation.parameters, request.path_params, request.query_params
         )
         given = None if operation.body is None else operation.parse(operation.body, body)
+        if operation.prepare is not None:
+            given = operation.prepare(parameters, given, attempt)
         return Asked(parameters, given, attempt)
 
     def _attempt(self, body: bytes) -> Attempt | None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
+
+
+def json_text(value: Any) -> str:
+    """Return how JSON is stored: what `json` writes too, and every log waits for it."""
+    return pydantic_core.to_json(value).decode()
 
 
 class Backend(ABC):

@@ -14,7 +14,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evrun.server import migrations
-from evrun.server.backends.backend import Backend
+from evrun.server.backends.backend import Backend, json_text
 from evrun.server.refusals import DatabaseUnusable, Rule, Unavailable
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ class Postgresql(Backend):
                 max_overflow=0,
                 pool_timeout=self.busy_timeout,
                 pool_pre_ping=True,  # PostgreSQL may have been restarted since
+                json_serializer=json_text,
                 hide_parameters=True,  # errors reach the log, and payloads must not
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:

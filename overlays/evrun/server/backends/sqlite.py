@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import create_engine, event
 
 from evrun.server import migrations
-from evrun.server.backends.backend import Backend
+from evrun.server.backends.backend import Backend, json_text
 from evrun.server.refusals import DatabaseUnusable, Unavailable
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class Sqlite(Backend):
             pool_size=connections,
             max_overflow=-1,
             pool_timeout=60,
+            json_serializer=json_text,
             hide_parameters=True,  # errors reach the log, and payloads must not
         )
         timeout = self.busy_timeout

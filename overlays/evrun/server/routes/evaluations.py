@@ -81,16 +81,14 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
     EvaluationsLogParameters,
     CreateEvaluationLogRequest,
     status=201,
+    prepare=lambda given, body, attempt: batches.Item.of(given.evaluatee_id, body, attempt),
 )
 def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
     """Log an output for a datapoint: for each request, which may be of several runs."""
     answers: dict[Asked, Answer | Refusal] = {}
     by_run: dict[str, dict[Asked, batches.Item]] = {}
     for asked in requests:
-        given: EvaluationsLogParameters = asked.parameters
-        body: CreateEvaluationLogRequest = asked.body
-        item = batches.Item(body.datapoint_id, given.evaluatee_id, body.log, asked.attempt)
-        by_run.setdefault(given.evaluation_id, {})[asked] = item
+        by_run.setdefault(asked.parameters.evaluation_id, {})[asked] = asked.body
     for run_id, items in sorted(by_run.items()):
         try:
             of_run = batches.log_each(scope, run_id, list(items.values()))
@@ -107,10 +105,12 @@ def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
     batches.Envelope,
     status=200,
     parse=parse_envelope,
+    prepare=lambda given, body, _: batches.read(given.evaluation_id, body),
 )
-def log_many(scope: Scope, given: EvaluationsLogManyParameters, body: batches.Envelope) -> Json:
+def log_many(
+    scope: Scope, given: EvaluationsLogManyParameters, items: list[batches.Item | Refusal]
+) -> Json:
     """Log many outputs, each by itself."""
-    items = batches.read(given.evaluation_id, body)
     answers = batches.log_each(scope, given.evaluation_id, items)
     return {"results": [batches.outcome(answer) for answer in answers]}
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def rows(log_id: str, feedback: Sequence[Json]) -> list[Json]:
     """Return the newest feedback of each kind. Of two at the same time the later counts."""
+    if not feedback:
+        return []  # as most logs
     newest = {each["type"]: each["value"] for each in sorted(feedback, key=_given_at)}
     return [
         {"log_id": log_id, "type": kind, "label": label}

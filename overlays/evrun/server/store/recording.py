@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from evrun.server.store.scope import Json, Scope
 
+_WORDS = ("reference_id", "session_reference_id", "source")
+_NAMED_BY_THE_RUN = {"project_id", "project", "config_id", "config", "source_datapoint_id"}
+
 # Made once: every log asks these.
 _NO_LONGER_NEWEST = (
     update(logs)
@@ -47,14 +50,11 @@ _NO_LONGER_NEWEST = (
 )
 
 
-_EVALUATED = (
-    select(datapoints.c.id)
-    .join(dataset_versions, dataset_versions.c.dataset_id == datapoints.c.dataset_id)
-    .where(
-        datapoints.c.id.in_(bindparam("wanted", expanding=True)),
-        dataset_versions.c.id == bindparam("version"),
-        datapoints.c.position < dataset_versions.c.datapoint_count,
-    )
+_DATAPOINTS = select(datapoints.c.id, datapoints.c.dataset_id, datapoints.c.position).where(
+    datapoints.c.id.in_(bindparam("wanted", expanding=True))
+)
+_SIZE = select(dataset_versions.c.datapoint_count).where(
+    dataset_versions.c.id == bindparam("version")
 )
 
 
@@ -68,9 +68,11 @@ class Recorder:
         self._run = dict(run_row(scope, run_id, lock="stand"))
         self._evaluatees: dict[str | None, Json] = {}
         self._sessions: dict[tuple[str | None, str | None], str | None] = {}
+        asked = {"version": self._run["dataset_version_id"]}
+        self._size = scope.connection.execute(_SIZE, asked).scalar_one()
         self._datapoints: set[str] = set()
         for part in parts(sorted(set(datapoint_ids))):
-            self._datapoints.update(_belonging(scope, self._run, part))
+            self._datapoints.update(self._evaluated(part))
         self._at = now()
         # What is still to be written; of each place the row that counts.
         self._logs: list[Json] = []
@@ -85,7 +87,7 @@ class Recorder:
         run = self._run
         require_running(run)
         if datapoint_id not in self._datapoints:
-            self._datapoints.update(_belonging(self._scope, run, [datapoint_id]))
+            self._datapoints.update(self._evaluated([datapoint_id]))
         if datapoint_id not in self._datapoints:
             raise _foreign(run, datapoint_id)
         evaluatee = self._evaluatee(evaluatee_id)
@@ -95,8 +97,8 @@ class Recorder:
         parent_id, parent_reference = self._parent(log)
         body = _kept(log_id, log, parent_reference, at)
         labels = feedback.rows(log_id, body.get("feedback", ()))
-        texts = (log.get(name) for name in ("reference_id", "session_reference_id", "source"))
-        require_storable(*texts, *(row[name] for row in labels for name in ("type", "label")))
+        words = [log[name] for name in _WORDS if name in log]
+        require_storable(*words, *(row[name] for row in labels for name in ("type", "label")))
         row = {
             "id": log_id,
             "organisation_id": self._scope.organisation_id,
@@ -136,6 +138,13 @@ class Recorder:
         insert_rows(connection, logs, self._logs)
         insert_rows(connection, log_feedback, self._feedback)
         self._logs, self._feedback, self._newest = [], [], {}
+
+    def _evaluated(self, wanted: Sequence[str]) -> list[str]:
+        """Return which of these datapoints the run evaluates."""
+        # Not by a join: to databases it may seem cheaper to read the whole dataset.
+        found = self._scope.connection.execute(_DATAPOINTS, {"wanted": wanted})
+        dataset_id, size = self._run["dataset_id"], self._size
+        return [each for each, of, position in found if of == dataset_id and position < size]
 
     def _evaluatee(self, evaluatee_id: str | None) -> Json:
         found = self._evaluatees.get(evaluatee_id)
@@ -181,12 +190,6 @@ class Recorder:
         return found, named
 
 
-def _belonging(scope: Scope, run: Json, wanted: Sequence[str]) -> list[str]:
-    """Return which of these datapoints the run evaluates."""
-    asked = {"wanted": wanted, "version": run["dataset_version_id"]}
-    return list(scope.connection.execute(_EVALUATED, asked).scalars())
-
-
 def _foreign(run: Json, datapoint_id: str) -> Rule:
     return Rule(
         ("body", "datapoint_id"),
@@ -200,6 +203,8 @@ def _check_consistency(
     scope: Scope, run: Json, evaluatee: Json, datapoint_id: str, log: Json
 ) -> None:
     """Refuse what names another project, config or datapoint than the run's."""
+    if _NAMED_BY_THE_RUN.isdisjoint(log):
+        return
     expected = {
         "project_id": run["project_id"],
         "config_id": evaluatee["config_id"],
