@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from attrs import frozen
 from commands import evrun, new_key
 from load import Load, load_on
 from raw import connect, received, replies
+from shims import preloaded
 from test_operating import service
 
 if TYPE_CHECKING:
@@ -44,28 +44,21 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 class Clock:
     """The clock of a process that has `settings` in its environment."""
 
-    folder: Path
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(self.folder / "clock.so"),
-            "CLOCK_FILE": str(self.folder / "clock"),
-        }
+    file: Path
+    settings: dict[str, str]
 
     def set(self, hours: int) -> None:
         """Let it be off by so many hours, from now on."""
-        new = self.folder / "clock.new"
+        new = self.file.with_suffix(".new")
         new.write_text(str(hours))
-        new.replace(self.folder / "clock")
+        new.replace(self.file)
 
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
     """Return a clock that is right."""
-    clock = Clock(tmp_path)
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", clock.settings["LD_PRELOAD"]]
-    subprocess.run(command, input=SHIM, text=True, check=True)
+    file = tmp_path / "clock"
+    clock = Clock(file, {"CLOCK_FILE": str(file), **preloaded(SHIM, tmp_path / "clock.so")})
     clock.set(0)
     return clock
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 SEED = 20_241_124
 
 
-def start(folder: Path, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, port: int, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
     """Start the server on `port` in a process group of its own; its clients wait for it."""
     return subprocess.Popen(
         [COMMAND, "serve", "--port", str(port), *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(**more),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

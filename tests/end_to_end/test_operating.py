@@ -306,7 +306,7 @@ def test_a_stop_waits_for_what_is_under_way(tmp_path: Path, sig: int) -> None:
 
 
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
-    """After the drain timeout, what is still under way is cut off."""
+    """After the drain timeout, what is still under way is cut off, and told so."""
     key = new_key(tmp_path)
     headers = {"X-API-KEY": key, "Content-Length": "100", "Connection": "keep-alive"}
     options = ("--drain-timeout", "1", "--client-timeout", "600")
@@ -314,6 +314,10 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
         connection.sendall(request("POST", "/v4/projects", headers))
         eventually(lambda: metrics(server)["evrun_connections",] == 2)
         assert server.stop() == 0
+        (reply,) = replies(received(connection))
+    assert reply.status == 500
+    assert b"it may be done all the same" in reply.body
+    assert "Traceback" not in "\n".join(server.said)
 
 
 def test_a_stop_under_load_loses_nothing(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def test_each_log_gets_its_answer_in_order(run: Run) -> None:
     assert first["log"]["output"] == "c"
 
 
+LONG = "".join(f"{n:x}" for n in range(2000))
+"""A text that no compression makes short enough for an index."""
+
 REFUSED: dict[str, tuple[Any, tuple[int, str]]] = {
     "datapoint": ({"datapoint_id": "nowhere"}, (422, "body.datapoint_id not_in_dataset")),
     "evaluatee": ({"evaluatee_id": "evv_1"}, (404, "has no evaluatee")),
@@ -73,6 +76,11 @@ REFUSED: dict[str, tuple[Any, tuple[int, str]]] = {
     "key": ({"idempotency_key": "a b"}, (422, "body.idempotency_key string_pattern_mismatch")),
     "surrogate": ({"log": {"output": "\ud800"}}, (422, "body json_invalid")),
     "nul": ({"log": {"reference_id": "a\0b"}}, (422, "body nul_character")),
+    "reference": ({"log": {"reference_id": LONG}}, (422, "body.log.reference_id too_long")),
+    "session reference": (
+        {"log": {"session_reference_id": LONG}},
+        (422, "body.log.session_reference_id too_long"),
+    ),
     "infinity": ({"log": {"duration": 1e999}}, (422, "body finite_number")),
 }
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from attrs import evolve
 from served import Api, Run, make_evaluator
-from sqlalchemy import create_engine, event, func, make_url, select, text, update
+from sqlalchemy import create_engine, func, make_url, select, text, update
 
 from evrun.server import Conflict, DatabaseUnusable, Unavailable, create_key, list_keys
-from evrun.server.backends.postgresql import Postgresql
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
 from evrun.server.schema import api_keys, evaluation_runs, logs
@@ -309,32 +308,6 @@ def test_a_connection_lost_in_the_middle_is_503(database: Database) -> None:
     with pytest.raises(Unavailable, match=r"starting or stopping|cannot be reached"):
         database.write(work)
     create_key(database, "afterwards")
-
-
-def test_a_connection_lost_at_the_commit_leaves_the_outcome_open(
-    run: Run, postgres: Postgres, url: str
-) -> None:
-    """No 503, which says that nothing was done: a 500 says how to find out."""
-    shared = Database(url)
-    losing = EmbeddedServer(shared)
-    api = Api(losing.transport(), losing.key)
-    api.ok("Projects_list")
-    backend = shared._backend
-    assert isinstance(backend, Postgresql)
-    assert backend._engine is not None
-
-    def lose(connection: Connection) -> None:
-        if not connection.get_execution_options().get("postgresql_readonly"):
-            postgres.disconnect(url)
-
-    event.listen(backend._engine, "commit", lose)
-    response = api.http.post("/projects", json={"name": "p"}, headers={"Idempotency-Key": "k"})
-    assert response.status_code == 500
-    assert "again under the same Idempotency-Key" in response.json()["detail"]
-    answer = run.api.send("Projects_create", {"name": "p"}, idempotency_key="k")
-    assert answer.status_code == 201
-    api.http.close()
-    losing.close()
 
 
 def test_a_locked_object_keeps_only_its_own_work_waiting(database: Database, url: str) -> None:

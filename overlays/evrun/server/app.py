@@ -163,6 +163,15 @@ class _Server:
                 return await self._answer(operations[request.method], request)
             except refusals.Refusal as refusal:
                 return _refused(refusal)
+            except asyncio.CancelledError:
+                if not self._lifecycle.draining:
+                    raise
+                return error_answer(
+                    500,
+                    "The server was stopped before this was done, and it may be done all the same. "
+                    "Send the request again under the same Idempotency-Key, or look.",
+                    {"Connection": "close"},
+                )
             except Exception:
                 request_id = request.scope["evrun.request_id"]
                 route = request.scope["evrun.route"]  # a path may hold anything, line breaks too

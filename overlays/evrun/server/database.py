@@ -109,12 +109,16 @@ class Database:
         kind: Hashable,
         work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
         question: Q,
+        *,
+        repeatable: bool = False,
     ) -> Future[T]:
         """Like `submit`, for `work` that answers all questions of its kind that wait, at once.
 
-        A question that it refuses, by a `Refusal` for an answer, must have changed nothing.
+        A question that it refuses, by a `Refusal` for an answer, must have changed nothing. A
+        `repeatable` one may be asked again although its changes are there: the answer is the same,
+        and nothing changes. So it is if the connection breaks while it is committed.
         """
-        return self._begun(lambda commits: commits.ask(kind, work, question))
+        return self._begun(lambda commits: commits.ask(kind, work, question, repeatable=repeatable))
 
     def _begun(self, submit: Callable[[GroupCommit], Future[T]]) -> Future[T]:
         self.open()

@@ -3,6 +3,9 @@
 A commit costs a wait for the disk. While one is under way others queue up; the next one takes them
 all. Each piece of work runs in a SAVEPOINT of the common transaction, so that one that is refused
 undoes only itself. What is alike is done at once: a statement costs more than a row that it writes.
+
+A connection that breaks during the commit leaves open whether it succeeded. What came under an
+idempotency key is done again then: that finds what is there, and does what is not.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import field, frozen
+from attrs import define, field
 from sqlalchemy.exc import StatementError
 
 from evrun.server.refusals import OutcomeUnknown, Refusal, Unavailable
@@ -35,15 +38,20 @@ BATCH = 128
 _ATTEMPTS = 20  # of work that loses races; each loss means that another write succeeded
 _IDLE = 5.0  # seconds after which the thread ends
 _PATIENT = 8  # threads for what waits for other writers
+_AWAY = 0.25  # seconds until a database that broke off a commit is tried again
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Item:
     work: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     """Returns the answer to each of the questions, or why it is refused."""
     question: Any
     kind: Hashable | None = None
     """What has an equal one is asked at once; None is alone."""
+    repeatable: bool = False
+    """Whether doing it again does nothing if it is done."""
+    doubt: OutcomeUnknown | None = None
+    """Set when a commit that may have succeeded had it."""
     future: Future[Any] = field(factory=Future)
     since: float = field(factory=time.monotonic)
 
@@ -82,12 +90,15 @@ class GroupCommit:
         kind: Hashable,
         work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
         question: Q,
+        *,
+        repeatable: bool = False,
     ) -> Future[T]:
         """Like `submit`, for `work` that can answer all questions of its kind that wait.
 
-        A question that it refuses must have changed nothing.
+        A question that it refuses must have changed nothing. A `repeatable` one may be asked again
+        although its changes are there: the answer is the same, and nothing changes.
         """
-        return self._queue(_Item(work, question, kind))
+        return self._queue(_Item(work, question, kind, repeatable))
 
     def _queue(self, item: _Item) -> Future[Any]:
         with self._changed:
@@ -130,7 +141,7 @@ class GroupCommit:
             settled, aside = [], batch
         except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
             for item in batch:
-                item.future.set_exception(explained(self._backend, error))
+                self._fail(item, error)
             return
         for item, answer, refusal in settled:
             if refusal is None:
@@ -138,10 +149,7 @@ class GroupCommit:
             else:
                 item.future.set_exception(refusal)
         for item in aside:
-            if self._backend.many_writers:
-                self._patiently(item)
-            else:
-                self._alone(item)
+            self._aside(item)
 
     def _together(self, batch: list[_Item]) -> tuple[list[_Settled], list[_Item]]:
         """Return how each piece of work ended, and what is to be done on its own.
@@ -156,26 +164,31 @@ class GroupCommit:
                 for alike in _by_kind(batch):
                     if len(alike) > 1 and self._at_once(connection, alike, settled):
                         continue
-                    for item in alike:
-                        try:
-                            with connection.begin_nested():
-                                settled.append((item, item.alone(connection), None))
-                        except StatementError as error:
-                            cause = cause_of(error)
-                            if isinstance(cause, Refusal):
-                                settled.append((item, None, cause))
-                            elif self._backend.lost_a_race(cause, patient=False):
-                                aside.append(item)
-                            else:
-                                raise _Spoilt from error
-                        except BaseException as error:  # noqa: BLE001 - as above
-                            settled.append((item, None, error))
+                    aside += [each for each in alike if not self._one(connection, each, settled)]
                 committing = True
         except StatementError as error:
-            if committing:
-                raise self._uncertain(error) from error
-            raise
+            if not committing or self._backend.undone(cause_of(error)):
+                raise
+            for item in batch:
+                item.doubt = _doubt()
+            return [], batch
         return settled, aside
+
+    def _one(self, connection: Connection, item: _Item, settled: list[_Settled]) -> bool:
+        """Do one piece of work. Return False if it lost a race."""
+        try:
+            with connection.begin_nested():
+                settled.append((item, item.alone(connection), None))
+        except StatementError as error:
+            cause = cause_of(error)
+            if self._backend.lost_a_race(cause, patient=False):
+                return False
+            if not isinstance(cause, Refusal):
+                raise _Spoilt from error
+            settled.append((item, None, cause))
+        except BaseException as error:  # noqa: BLE001 - as above
+            settled.append((item, None, error))
+        return True
 
     def _at_once(self, connection: Connection, alike: list[_Item], settled: list[_Settled]) -> bool:
         """Ask several questions at once. Return False if that failed: then each is asked alone."""
@@ -194,26 +207,33 @@ class GroupCommit:
             settled.append((item, None, answer) if refused else (item, answer, None))
         return True
 
-    def _patiently(self, item: _Item) -> None:
-        if self._patient is None:
-            self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
-        self._patient.submit(self._in_time, item)
+    def _aside(self, item: _Item) -> None:
+        """Do on its own what the common transaction did not do, or may not have done."""
+        if item.doubt is not None and not item.repeatable:
+            self._fail(item, item.doubt)
+        elif not self._backend.many_writers:
+            self._alone(item)
+        else:
+            if self._patient is None:
+                self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
+            self._patient.submit(self._in_time, item)
 
     def _in_time(self, item: _Item) -> None:
         """Do one piece of work unless all threads were waiting for others until now."""
         if time.monotonic() - item.since > self._backend.busy_timeout:
-            item.future.set_exception(Unavailable("Too many writers wait for others. Try again."))
+            self._fail(item, Unavailable("Too many writers wait for others. Try again."))
         else:
             self._alone(item)
 
     def _alone(self, item: _Item) -> None:
-        """Do one piece of work in a transaction of its own, again if it loses a race."""
+        """Do one piece of work in a transaction of its own."""
         try:
             item.future.set_result(self._answer(item))
         except BaseException as error:  # noqa: BLE001 - as above
-            item.future.set_exception(explained(self._backend, error))
+            self._fail(item, error)
 
     def _answer(self, item: _Item) -> Any:
+        """Do one piece of work, again if it lost a race, or if nobody knows whether it is done."""
         for attempt in range(_ATTEMPTS):
             committing = False
             try:
@@ -221,24 +241,37 @@ class GroupCommit:
                     answer = item.alone(connection)
                     committing = True
             except StatementError as error:
-                if committing:
-                    raise self._uncertain(error) from error
-                lost = self._backend.lost_a_race(cause_of(error), patient=True)
-                if attempt == _ATTEMPTS - 1 or not lost:
+                cause = cause_of(error)
+                if committing and not self._backend.undone(cause):
+                    item.doubt = _doubt()
+                pause = self._pause(item, cause, attempt)
+                if pause is None or attempt == _ATTEMPTS - 1:
                     raise
-                time.sleep(random.uniform(0, 0.002) * attempt)  # noqa: S311 - no secret
+                time.sleep(pause)
             else:
                 return answer
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
-    def _uncertain(self, error: Exception) -> Exception:
-        """Return what a failed commit means."""
-        if self._backend.commits_or_not:
-            return error
-        return OutcomeUnknown(
-            "The connection to the database broke while it committed: the change may be there. "
-            "Send the request again under the same Idempotency-Key, or look."
-        )
+    def _pause(self, item: _Item, cause: BaseException, attempt: int) -> float | None:
+        """Return the seconds after which failed work is done again, None if it is not."""
+        if self._backend.lost_a_race(cause, patient=True):
+            return random.uniform(0, 0.002) * attempt  # noqa: S311 - no secret
+        # One writer must not keep all others waiting: there the caller asks again.
+        again = item.doubt is not None and item.repeatable and self._backend.many_writers
+        return _AWAY if again else None
+
+    def _fail(self, item: _Item, error: BaseException) -> None:
+        """Say why work is not done, or that it may be done all the same."""
+        reason = explained(self._backend, error)
+        refused = isinstance(reason, Refusal) and not isinstance(reason, Unavailable)
+        item.future.set_exception(reason if refused or item.doubt is None else item.doubt)
+
+
+def _doubt() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "The database failed while it committed: the change may be there. "
+        "Send the request again under the same Idempotency-Key, or look."
+    )
 
 
 def _single(connection: Connection, works: Sequence[Callable[[Connection], T]]) -> list[T]:

@@ -58,7 +58,12 @@ class Performer:
             return None  # whoever has no key is not told what is wrong with the body
         if question is None:
             return None
-        return self.database.ask((operation.id, key), _answer_all, (asking, question))
+        return self.database.ask(
+            (operation.id, key),
+            _answer_all,
+            (asking, question),
+            repeatable=question.attempt is not None,
+        )
 
     def perform(
         self, operation: Operation, request: Request, key: str, content: bytes
@@ -111,7 +116,7 @@ class _Asking:
         def handle(connection: Connection, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
             return operation.handle(Scope(connection, organisation_id), requests)
 
-        return database.ask(None, handle, asked)
+        return database.ask(None, handle, asked, repeatable=attempt is not None)
 
     def scope(self, connection: Connection) -> Scope:
         """Return on whose behalf it asks. Raises `Refusal` without a key for it."""

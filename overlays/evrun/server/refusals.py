@@ -9,7 +9,7 @@ Refusal
 ├── Rule           422: reads well and breaks a rule, with the place
 │   └── Undecodable 422: the body is not what Content-Encoding says
 ├── TooMany        429: the key has used up its rate
-├── OutcomeUnknown 500: the database broke off while it committed
+├── OutcomeUnknown 500: the database failed while it committed
 └── Unavailable    503: the database cannot serve now; the same request may succeed later
     └── Stopping   503: it will not serve here any more
 """

@@ -101,6 +101,20 @@ def require_storable(*texts: str | None) -> None:
         )
 
 
+LONGEST_REFERENCE = 2000
+"""Bytes of a caller's own name for a log or a session. PostgreSQL's indexes take 2,704 of a row."""
+
+
+def require_indexable(name: str, reference: str | None) -> None:
+    """Raise `Rule` for a log's reference that cannot be looked up everywhere."""
+    if reference is not None and len(reference.encode()) > LONGEST_REFERENCE:
+        raise Rule(
+            ("body", "log", name),
+            f"A reference has at most {LONGEST_REFERENCE} bytes.",
+            type="too_long",
+        )
+
+
 def _id() -> Column[str]:
     return Column("id", Identifier, primary_key=True)
 

@@ -25,8 +25,6 @@ class Backend(ABC):
     """Whether writers run side by side, so that several processes are worth while."""
     busy_timeout: float
     """Seconds that a write waits for others."""
-    commits_or_not: bool
-    """Whether a commit that failed has certainly changed nothing."""
 
     @property
     @abstractmethod
@@ -69,6 +67,10 @@ class Backend(ABC):
     @abstractmethod
     def explain(self, error: BaseException) -> Exception | None:
         """Return our exception for one of the driver's, None for a defect of ours."""
+
+    @abstractmethod
+    def undone(self, error: BaseException) -> bool:
+        """Return whether a commit that failed like this has certainly changed nothing."""
 
     @abstractmethod
     def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:

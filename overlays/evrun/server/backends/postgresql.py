@@ -57,7 +57,6 @@ class Postgresql(Backend):
     """The database at a URL such as `postgresql+psycopg://user:password@host/database`."""
 
     many_writers = True
-    commits_or_not = False
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if url.drivername not in {"postgresql", f"postgresql+{_DRIVER}"}:
@@ -151,6 +150,11 @@ class Postgresql(Backend):
         if (sentence := next(known, None)) is not None:
             return Unavailable(sentence)
         return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
+
+    def undone(self, error: BaseException) -> bool:
+        """Return whether PostgreSQL itself refused: whatever else broke, it may have committed."""
+        diagnostic = getattr(error, "diag", None)
+        return getattr(diagnostic, "severity_nonlocalized", None) == "ERROR"
 
     def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return whether another transaction came first, or holds a lock."""

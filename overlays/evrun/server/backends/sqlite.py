@@ -41,7 +41,6 @@ class Sqlite(Backend):
     """The file at a URL such as `sqlite:///evals.db`."""
 
     many_writers = False
-    commits_or_not = True
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if not url.database or url.database == ":memory:":
@@ -124,6 +123,14 @@ class Sqlite(Backend):
         if code in _PERMANENT and not self.is_open:
             return DatabaseUnusable(f"{self.path}: {sentence}")
         return Unavailable(sentence)
+
+    def undone(self, error: BaseException) -> bool:
+        """Return whether the commit is not in the journal.
+
+        One that could not be synced is there: this process goes on without it, and writes over it.
+        But the next to open the file after a crash would find it, and it is whole.
+        """
+        return getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_IOERR_FSYNC
 
     def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return False: there is one writer, so nobody races."""

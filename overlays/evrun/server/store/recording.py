@@ -21,6 +21,7 @@ from evrun.server.schema import (
     log_feedback,
     logs,
     projects,
+    require_indexable,
     require_storable,
 )
 from evrun.server.store import configs, feedback, searching, sessions
@@ -99,6 +100,8 @@ class Recorder:
         labels = feedback.rows(log_id, body.get("feedback", ()))
         words = [log[name] for name in _WORDS if name in log]
         require_storable(*words, *(row[name] for row in labels for name in ("type", "label")))
+        for name in ("reference_id", "session_reference_id"):
+            require_indexable(name, log.get(name))
         row = {
             "id": log_id,
             "organisation_id": self._scope.organisation_id,

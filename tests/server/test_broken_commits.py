@@ -1,0 +1,134 @@
+"""Connections to PostgreSQL that break while it commits: the change may be there, or not."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from attrs import define
+from served import Api, Run
+from sqlalchemy.exc import IntegrityError
+
+from evrun.server import group_commit
+from evrun.server.backends.postgresql import Postgresql
+from evrun.server.database import Database
+from evrun.server.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from databases import Postgres
+    from sqlalchemy import Connection
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    """Return a database on PostgreSQL."""
+    url = postgres.create()
+    yield url
+    postgres.drop(url)
+
+
+@define
+class Losing:
+    """A server whose connections are cut off around its next commits."""
+
+    api: Api
+    disconnect: Callable[[], object]
+    before: int = 0
+    """How many are cut off before PostgreSQL hears of the commit."""
+    after: int = 0
+    """How many before its answer comes."""
+
+    def commit(self, commit: Callable[[Any], None], connection: Any) -> None:
+        """Commit, or not, and lose the connection."""
+        if connection.read_only or not self.before + self.after:
+            commit(connection)
+        elif self.before:
+            self.before -= 1
+            self.disconnect()
+            commit(connection)
+            pytest.fail("the connection was cut off")
+        else:
+            self.after -= 1
+            commit(connection)
+            self.disconnect()
+            raise psycopg.OperationalError("the connection is lost")
+
+
+@pytest.fixture
+def losing(postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Losing]:
+    """Return one of two servers of a database."""
+    database = Database(url)
+    server = EmbeddedServer(database)
+    losing = Losing(Api(server.transport(), server.key), lambda: postgres.disconnect(url))
+    losing.api.ok("Projects_list")
+    backend = database._backend
+    assert isinstance(backend, Postgresql)
+    assert backend._engine is not None
+    dialect = backend._engine.dialect
+    monkeypatch.setattr(dialect, "do_commit", partial(losing.commit, dialect.do_commit))
+    yield losing
+    losing.api.http.close()
+    server.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("requests", [1, 8])
+def test_what_has_a_key_is_settled(when: str, requests: int, losing: Losing, run: Run) -> None:
+    """It is done again: what is there is found, what is not is done, and nothing is there twice."""
+    setattr(losing, when, 2)
+
+    def log(number: int) -> str:
+        body = run.log_body(output=f"{number}")
+        answer = losing.api.send("Evaluations_log", body, idempotency_key=f"{number}", **run.path)
+        assert answer.status_code == 201, answer.text
+        again = run.api.send("Evaluations_log", body, idempotency_key=f"{number}", **run.path)
+        assert again.json() == answer.json()
+        log_id: str = answer.json()["id"]
+        return log_id
+
+    with ThreadPoolExecutor(requests) as pool:
+        logged = list(pool.map(log, range(requests)))
+    there = run.api.ok("Logs_list", project_id=run.project_id)["records"]
+    assert sorted(logged) == sorted(log["id"] for log in there)
+    assert not losing.before + losing.after
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_what_cannot_be_settled_is_left_open(
+    key: str | None, losing: Losing, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No 503, which says that nothing was done: a 500 says how to find out."""
+    monkeypatch.setattr(group_commit, "_AWAY", 0.0)
+    losing.before = 100
+    headers = {} if key is None else {"Idempotency-Key": key}
+    answer = losing.api.http.post("/projects", json={"name": "p"}, headers=headers)
+    assert answer.status_code == 500
+    assert "again under the same Idempotency-Key" in answer.json()["detail"]
+    assert "Retry-After" not in answer.headers
+    assert (losing.before == 99) is (key is None), "only what has a key is done again"
+    answer = run.api.send("Projects_create", {"name": "p"}, idempotency_key="k")
+    assert answer.status_code == 201
+
+
+def test_what_postgresql_refuses_at_the_commit_is_not_done(database: Database) -> None:
+    """Its own word is no broken connection."""
+
+    def work(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE t (id int)")
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'not at all' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+    with pytest.raises(IntegrityError, match="not at all"):
+        database.write(work)
