@@ -182,10 +182,12 @@ def _around(
     """Yield the functions around a line; a private call by the public methods that make it."""
     module = ".".join(file.with_suffix("").parts[file.parts.index("evrun") :])
     public = {function for each in methods.values() for function in each}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if not node.lineno <= line <= (node.end_lineno or node.lineno):
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    around = [node for node in nodes if node.lineno <= line <= (node.end_lineno or line)]
+    owners = [node.name for node in around if isinstance(node, ast.ClassDef)]
+    for node in around:
+        if isinstance(node, ast.ClassDef):
             continue
         bound = re.findall(r"(\w+)\.sync_detailed", ast.unparse(node))
         reached = [function for each in bound for function in methods.get(each, ())]
@@ -195,4 +197,4 @@ def _around(
         elif module.startswith("evrun.resources.") and named in public:
             yield named
         else:
-            yield f"{module}.{node.name}"
+            yield ".".join([module, *owners, node.name])

@@ -138,7 +138,7 @@ def test_what_breaks_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
         *("logs.list", "logs.iter_all"),
         "datasets.create",
         *("evrun.server.routes.datasets.get_datapoint", "evrun.server.routes.datasets.create"),
-        *("evrun.server.routes.sessions.get", "evrun.server.routes.evaluations.log"),
+        *("evrun.server.routes.sessions.get", "evrun.server.batches.Item.of"),
         "evrun.server.routes.logs.list_logs",
     }
     assert found["AT RISK"] == []
