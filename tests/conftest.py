@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ from databases import Postgres, run_postgres
 from fake_clock import FakeClock
 from vendor_sdk import install
 from ways import WAYS, Way
+
+from evrun.server.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,5 +59,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 @pytest.fixture(scope="session")
 def vendor_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the interpreter of an environment that has the vendor's SDK; made once."""
-    return install(tmp_path_factory.mktemp("vendor") / "environment")
+    """Return the interpreter of an environment that has the vendor's SDK."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # all workers have it in common
+    return install(folder / "vendor")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with the schema: making it takes longer than most tests."""
+    file = tmp_path_factory.mktemp("template") / "evals.db"
+    database = Database(f"sqlite:///{file}")
+    database.open()
+    database.close()
+    return file

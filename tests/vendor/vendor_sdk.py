@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +22,21 @@ _HERE = Path(__file__).parent
 
 
 def install(folder: Path) -> Path:
-    """Make an environment with the vendor's SDK in `folder` and return its interpreter."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    command = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT)
-    installed = subprocess.run([python, *command], capture_output=True, text=True, check=False)
-    assert installed.returncode == 0, installed.stderr
+    """Return the interpreter of the environment in `folder` that has the vendor's SDK.
+
+    It is made once, whichever processes ask.
+    """
+    python, done = folder / "bin" / "python", folder / "done"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            venv.create(folder)
+            command = ("-m", "pip", "--python", str(python), "install", "-q", REQUIREMENT)
+            made = subprocess.run(
+                [sys.executable, *command], capture_output=True, text=True, check=False
+            )
+            assert made.returncode == 0, made.stderr
+            done.touch()
     return python
 
 
