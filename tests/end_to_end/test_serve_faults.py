@@ -69,6 +69,7 @@ def test_the_server_says_so_at_its_start(tmp_path: Path) -> None:
             "[[fault]]\nkind = 'drop'\nwhen = 'now'",
             "line 3, fault 1: when='now': expected 'before'",
         ),
+        ("", "faults.toml: no fault is planned. Write a [[fault]]."),
         (None, "faults.toml: cannot be read (No such file or directory)."),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUMBERS = "expected a whole number from 1 up, or a list of them."
+SECONDS = "expected a number from 0 to 86400."
 EVERYTHING = """
 seed = 7
 
@@ -65,9 +67,11 @@ keep = 10
         (Status, 200, {}, "status=200: expected a whole number from 400 to 599."),
         (Status, True, {}, "status=True: expected a whole number from 400 to 599."),
         (Status, 503, {"retry_after": -1}, "retry_after=-1: expected a whole number from 0 up."),
-        (Delay, -1, {}, "seconds=-1: expected a number from 0 up."),
-        (Delay, "soon", {}, "seconds='soon': expected a number from 0 up."),
-        (Delay, float("nan"), {}, "seconds=nan: expected a number from 0 up."),
+        (Delay, -1, {}, f"seconds=-1: {SECONDS}"),
+        (Delay, "soon", {}, f"seconds='soon': {SECONDS}"),
+        (Delay, math.nan, {}, f"seconds=nan: {SECONDS}"),
+        (Delay, math.inf, {}, f"seconds=inf: {SECONDS}"),
+        (Delay, 1e300, {}, f"seconds=1e+300: {SECONDS}"),
         (Drop, "now", {}, "when='now': expected 'before' or 'after'."),
         (Truncate, -1, {}, "keep=-1: expected a whole number from 0 up."),
         (
@@ -108,6 +112,8 @@ keep = 10
         (Rule, Drop(), {"probability": 2}, "probability=2: expected a number from 0 to 1."),
         (Schedule, [Drop()], {}, "rules=Drop(when='before'): expected rules only."),
         (Schedule, [], {"seed": "x"}, "seed='x': expected a whole number from 0 up."),
+        (Faults, "x", {}, "schedule='x': expected a Schedule, as read_schedule(FILE) returns."),
+        (Faults, "", {}, "schedule='': expected a Schedule, as read_schedule(FILE) returns."),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -208,6 +214,24 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
         read_schedule(file)
     separator = ":" if text == "seed = " else ","
     assert str(caught.value) == f"{file}{separator} {message}"
+
+
+@pytest.mark.parametrize("text", ["", "seed = 7\n", "fault = []\n", "# [[fault]]\n"])
+def test_a_file_without_a_fault_is_refused(tmp_path: Path, text: str) -> None:
+    """Whoever asks for faults and plans none has made a mistake."""
+    file = tmp_path / "faults.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidScheduleError) as caught:
+        read_schedule(file)
+    assert str(caught.value) == f"{file}: no fault is planned. Write a [[fault]]."
+
+
+def test_what_is_no_schedule_is_not_followed() -> None:
+    """It is refused at once, and the one before is followed on."""
+    faults = Faults(Schedule([Rule(Drop())]))
+    with pytest.raises(InvalidScheduleError, match="schedule='faults.toml': expected a Schedule"):
+        faults.follow("faults.toml")  # type: ignore[arg-type]
+    assert faults.described() == ["drop before the commit: every request"]
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -45,9 +45,12 @@ def read_schedule(path: str | os.PathLike[str]) -> Schedule:
     except tomllib.TOMLDecodeError as error:
         raise InvalidScheduleError(f"{name}: {error}.") from error
     try:
-        return _schedule(document, text)
+        schedule = _schedule(document, text)
     except InvalidScheduleError as error:
         raise InvalidScheduleError(f"{name}, {error}", error.key) from error
+    if not schedule.rules:
+        raise InvalidScheduleError(f"{name}: no fault is planned. Write a [[fault]].", "fault")
+    return schedule
 
 
 def _schedule(document: dict[str, Any], text: str) -> Schedule:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from evrun.server.faults.schedule import Rule, Schedule, operation_of
+from evrun.server.faults.schedule import Rule, Schedule, operation_of, wrong
 
 if TYPE_CHECKING:
     from evrun.server.faults.schedule import Fault
@@ -41,7 +41,7 @@ class Faults:
     def __init__(self, schedule: Schedule | None = None) -> None:
         self._lock = threading.Lock()
         self._happened: list[Happened] = []
-        self.follow(schedule or Schedule())
+        self.follow(Schedule() if schedule is None else schedule)
 
     def plan(self, *rules: Rule, seed: int = 0) -> None:
         """Follow these rules from now on, instead of those before. Counting begins anew."""
@@ -49,6 +49,8 @@ class Faults:
 
     def follow(self, schedule: Schedule) -> None:
         """Like `plan`, for a schedule that was read or made elsewhere."""
+        if not isinstance(schedule, Schedule):
+            raise wrong("schedule", schedule, "a Schedule, as read_schedule(FILE) returns")
         with self._lock:
             self._schedule = schedule
             self._counts: Counter[int] = Counter()

@@ -5,7 +5,6 @@ Every attempt is a request of its own, also one that repeats another.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 When = Literal["before", "after"]
 """Before the request is carried out, which then never happens; or after it was, durably."""
 
+LONGEST = 86400
+"""Seconds of a delay: a day, which no client waits."""
 METHODS = ("DELETE", "GET", "PATCH", "POST")
 
 
@@ -67,8 +68,7 @@ def _number(least: float, most: float) -> Any:
     def check(_: object, attribute: Attribute[Any], value: object) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not least <= value <= most:  # type: ignore[operator]
-            bounds = f"from {least:g} up" if math.isinf(most) else f"from {least:g} to {most:g}"
-            raise wrong(attribute.name, value, f"a number {bounds}")
+            raise wrong(attribute.name, value, f"a number from {least:g} to {most:g}")
 
     return check
 
@@ -102,7 +102,7 @@ class Status:
 class Delay:
     """The request arrives late, or its answer does."""
 
-    seconds: float = field(validator=_number(0, math.inf))
+    seconds: float = field(validator=_number(0, LONGEST))
     when: When = field(default="before", kw_only=True, validator=_WHEN)
 
     def __str__(self) -> str:
