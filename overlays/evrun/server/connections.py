@@ -17,7 +17,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evrun.server.faults.connection import protocol
-from evrun.server.limits import ADDRESS_LIMIT, CONNECTIONS, HEAD_LIMIT, PATIENCE
+from evrun.server.limits import ADDRESS_LIMIT, CONNECTIONS, HEAD_LIMIT, PATIENCE, SLOWEST
 from evrun.server.observing import refused
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Limits:
     connections: int = CONNECTIONS
     """Further ones are answered with 503."""
     patience: float = PATIENCE
-    """Seconds for the head of a request, and to take some of an answer."""
+    """Seconds for the head of a request, and to take some of an answer, which has to go on with
+    `SLOWEST` bytes a second."""
 
 
 class GuardedConfig(Config):
@@ -133,7 +134,7 @@ class GuardedProtocol(H11Protocol):
         """Arm the timer that the state of the connection asks for, and stop the other."""
         if self.transport.is_closing():
             # It is closed when all is written, which a client that reads nothing would put off.
-            self._give(self.config.limits.patience, self.transport.abort)
+            self._watch_writing()
             return
         begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         if begun and self._head is None:
@@ -162,23 +163,34 @@ class GuardedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Watch a client that does not take its answer."""
         super().pause_writing()
-        self._watch_writing(self.transport.get_write_buffer_size())
+        self._watch_writing()
 
     def resume_writing(self) -> None:
-        """Stop watching."""
+        """Stop watching, unless the rest is all that the connection is still there for."""
         super().resume_writing()
-        if self._stuck is not None:
+        if self._stuck is not None and not self.transport.is_closing():
             self._stuck.cancel()
+            self._stuck = None
 
-    def _watch_writing(self, before: int) -> None:
-        def look_again() -> None:
+    def _watch_writing(self) -> None:
+        """Abort unless the client takes something in time, and enough over the whole time."""
+        if self._stuck is not None:
+            return
+        patience = self.config.limits.patience
+        start = self.loop.time()
+        first = before = self.transport.get_write_buffer_size()
+
+        def look() -> None:
+            nonlocal before
             left = self.transport.get_write_buffer_size()
-            if left < before:
-                self._watch_writing(left)
-            else:
+            enough = (self.loop.time() - start - patience) * SLOWEST
+            if left >= before or first - left < enough:
                 self.transport.abort()
+                return
+            before = left
+            self._stuck = self.loop.call_later(patience, look)
 
-        self._stuck = self.loop.call_later(self.config.limits.patience, look_again)
+        self._stuck = self.loop.call_later(patience, look)
 
     def _should_upgrade(self) -> bool:
         return False  # and no word about it in the log
