@@ -63,7 +63,10 @@ def serving(cwd: Path, *arguments: str) -> Iterator[str]:
             process.communicate(timeout=20)
 
 
-def new_key(cwd: Path, name: str = "tests", *, database: str = "sqlite:///evrun.db") -> str:
+def new_key(
+    cwd: Path, name: str = "tests", *, database: str = "sqlite:///evrun.db", scope: str = "admin"
+) -> str:
     """Create a key and return it: it stands alone on its line."""
-    created = evrun("keys", "create", name, "--database", database, cwd=cwd)
+    options = ("--database", database, "--scope", scope)
+    created = evrun("keys", "create", name, *options, cwd=cwd)
     return created.stdout.removesuffix("\n")

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from attrs import frozen
 from commands import evrun, new_key, serving
-from raw import connect, received, replies, request, send
+from raw import connect, end, received, replies, request, send
 
 from evrun import Evrun
-from evrun.server.limits import ADDRESS_LIMIT, HEAD_LIMIT
+from evrun.server.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNKNOWN_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,8 @@ class Served:
 
     base_url: str
     key: str
+    reader: str
+    """A key that only reads."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -52,9 +54,9 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("limits")
-    key = new_key(folder)
+    key, reader = new_key(folder), new_key(folder, "reader", scope="read")
     with serving(folder, *OPTIONS) as base_url:
-        served = Served(base_url, key)
+        served = Served(base_url, key, reader)
         yield served
         served.lives()
 
@@ -101,6 +103,36 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
             response = client.post(f"{base_url}/projects", content=packed, headers=headers)
             assert response.status_code == 413
         assert resident_bytes(base_url) - before < 40 * MIB
+
+
+def test_strangers_take_no_memory(tmp_path: Path) -> None:
+    """They are refused before more of a body is kept than a small one has, however it comes."""
+    new_key(tmp_path)
+    stranger = {"X-API-KEY": "evk_unknown", "Connection": "keep-alive"}
+    declared = request("POST", "/v4/projects", {**stranger, "Content-Length": str(4 * MIB + 1)})
+    chunked = request("POST", "/v4/projects", {**stranger, "Transfer-Encoding": "chunked"})
+    sent = [declared + bytes(4 * MIB), chunked + b"%x\r\n" % (4 * MIB + 1) + bytes(4 * MIB)]
+    with serving(tmp_path) as base_url, ExitStack() as stack:
+        before = resident_bytes(base_url)
+        connections = [stack.enter_context(connect(base_url)) for _ in range(40)]
+        for number, connection in enumerate(connections):
+            connection.sendall(sent[number % 2])
+        assert resident_bytes(base_url) - before < 40 * MIB
+        for connection in connections:
+            end(connection)
+            reply, *_ = replies(received(connection))
+            assert reply.status == 401
+
+
+def test_whoever_may_not_send_a_long_body_is_refused_before_it(served: Served) -> None:
+    """Nothing of it is waited for: neither a stranger's nor that of a key that only reads."""
+    for key, status in (("evk_unknown", 401), (served.reader, 403), (served.key, 408)):
+        headers = {"X-API-KEY": key, "Content-Length": str(UNKNOWN_LIMIT + 1)}
+        (reply,) = send(served.base_url, request("POST", "/v4/projects", headers))
+        assert reply.status == status
+    headers = {"X-API-KEY": served.reader, "Content-Length": str(UNKNOWN_LIMIT)}
+    (reply,) = send(served.base_url, request("POST", "/v4/projects", headers))
+    assert reply.status == 408
 
 
 def resident_bytes(base_url: str) -> float:
@@ -221,6 +253,16 @@ def test_a_connection_that_says_nothing_is_closed(served: Served) -> None:
     assert reply.status == 200
 
 
+def test_a_body_that_pauses_is_408(served: Served) -> None:
+    """Also one of which much has come."""
+    with connect(served.base_url) as connection:
+        headers = {**served.headers, "Content-Length": str(MIB), "Connection": "keep-alive"}
+        connection.sendall(request("POST", "/v4/projects", headers) + bytes(MIB - 1))
+        (reply,) = replies(received(connection))
+    assert reply.status == 408
+    assert f"{MIB - 1} bytes" in reply.detail
+
+
 @pytest.mark.parametrize("dripping", [False, True])
 def test_a_body_that_does_not_come_is_408(served: Served, dripping: bool) -> None:
     """Neither with silence nor with a few bytes a second, and the connection ends."""
@@ -230,7 +272,8 @@ def test_a_body_that_does_not_come_is_408(served: Served, dripping: bool) -> Non
         if dripping:
             for _ in range(12):
                 connection.sendall(b" ")
-                time.sleep(0.1)
+                if select.select([connection], [], [], 0.1)[0]:
+                    break
         (reply,) = replies(received(connection))
     assert reply.status == 408
     assert reply.headers["connection"] == "close"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import ssl
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import httpx
@@ -306,7 +307,7 @@ def test_a_stop_waits_for_what_is_under_way(tmp_path: Path, sig: int) -> None:
 
 
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
-    """After the drain timeout, what is still under way is cut off, and told so."""
+    """After the drain timeout, a request that is not whole yet is refused: nothing was begun."""
     key = new_key(tmp_path)
     headers = {"X-API-KEY": key, "Content-Length": "100", "Connection": "keep-alive"}
     options = ("--drain-timeout", "1", "--client-timeout", "600")
@@ -315,9 +316,38 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
         eventually(lambda: metrics(server)["evrun_connections",] == 2)
         assert server.stop() == 0
         (reply,) = replies(received(connection))
-    assert reply.status == 500
-    assert b"it may be done all the same" in reply.body
+    assert reply.status == 503
+    assert reply.headers["retry-after"] == "1"
+    assert reply.headers["connection"] == "close"
+    assert reply.detail == "The server is stopping and takes no more requests."
     assert "Traceback" not in "\n".join(server.said)
+
+
+def test_a_stop_does_not_deny_what_it_began(tmp_path: Path) -> None:
+    """What waits for the database when time is up is told that it may be done, and it is."""
+    key = new_key(tmp_path)
+    body = b'{"name": "begun"}'
+    file = tmp_path / "evrun.db"
+    with (
+        service(tmp_path, "--drain-timeout", "1") as server,
+        connect(server.base_url) as connection,
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        connection.sendall(request("POST", "/v4/projects", {"X-API-KEY": key}, body))
+        eventually(lambda: metrics(server)["evrun_connections",] == 2)
+        server.process.terminate()
+        answer = b""
+        while not answer.endswith(b"}"):  # the connection is closed when the writer is done
+            answer += connection.recv(65536)
+        other.execute("ROLLBACK")
+        assert server.process.wait(60) == 0
+    (reply,) = replies(answer)
+    assert reply.status == 500
+    assert "retry-after" not in reply.headers
+    assert "it may be done all the same" in reply.detail
+    with Evrun.local(file) as client:
+        assert [each.name for each in client.projects.iter_all()] == ["begun"]
 
 
 def test_a_stop_under_load_loses_nothing(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
-from served import Api, Run, contract_operations
+from served import BASE_URL, Api, Run, contract_operations
 
 from evrun.server import Conflict, Database, NotFound, create_key, list_keys, revoke_key
+from evrun.server.app import create_app
 from evrun.server.authentication import SCOPES, KeyScope
 from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting import Host
+from evrun.server.limits import UNKNOWN_LIMIT, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +29,19 @@ def test_a_key_opens_the_default_organisation(database: Database, api: Api) -> N
     assert re.fullmatch(r"evk_[0-9A-Za-z]{32,}", key)
     project = api.ok("Projects_create", {"name": "p"})
     assert Api(api.http._transport, key).ok("Projects_get", id=project["id"]) == project
+
+
+def test_a_long_body_counts_once(database: Database) -> None:
+    """Its key is looked up before and after it is read; the request is one of the key's rate."""
+    host = Host(create_app(database, local_key="k", rate=Rate(2, 3600)))
+    try:
+        for name, status in (("a", 201), ("b", 201), ("c", 429)):
+            body = b'{"name": "%s"}' % name.encode() + b" " * UNKNOWN_LIMIT
+            headers = {"X-API-KEY": "k"}
+            request = httpx.Request("POST", f"{BASE_URL}/projects", headers=headers, content=body)
+            assert host.submit(request, body).result(30).status_code == status
+    finally:
+        host.stop()
 
 
 def test_only_a_hash_is_stored(database: Database, stored: Callable[[], bytes]) -> None:

@@ -12,6 +12,7 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
@@ -166,6 +167,8 @@ class _Server:
             except asyncio.CancelledError:
                 if not self._lifecycle.draining:
                     raise
+                if not request.scope.get("evrun.begun"):
+                    return _refused(refusals.Stopping())
                 return error_answer(
                     500,
                     "The server was stopped before this was done, and it may be done all the same. "
@@ -197,8 +200,10 @@ class _Server:
             request.scope["evrun.counted"] = True
         content = b""
         if operation.body:
-            content = await read_body(request, self._body_limit, self._patience)
+            admit = partial(self._in_thread, self._performer.admit, operation, request, key)
+            content = await read_body(request, self._body_limit, self._patience, admit)
         asked = (operation, request, key, content)
+        request.scope["evrun.begun"] = operation.writes  # what reads may be cut off at any time
         pending = self._performer.join(*asked)
         if pending is None:
             pending = await self._in_thread(self._performer.perform, *asked)

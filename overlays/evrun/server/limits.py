@@ -19,13 +19,15 @@ from starlette.requests import ClientDisconnect
 from evrun.server.refusals import Refusal, TooLarge, TooMany, TooSlow, Undecodable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request body, as sent and as inflated."""
+UNKNOWN_LIMIT = 64 * 1024
+"""Bytes of a body that are read before it is known who sends it: what a stranger can fill."""
 ADDRESS_LIMIT = 64 * 1024
 """Bytes of path and query: the most that httpx sends, so that clients of ours never meet it."""
 HEAD_LIMIT = 80 * 1024
@@ -33,7 +35,7 @@ HEAD_LIMIT = 80 * 1024
 PATIENCE = 10.0
 """Seconds that a client gets for the head of a request, and that it may pause."""
 SLOWEST = 1024
-"""Bytes a second that a body has to come in with, over the time beyond `PATIENCE`."""
+"""Bytes a second that a body or an answer has to move with, over the time beyond `PATIENCE`."""
 CONNECTIONS = 500
 
 _ROUNDING = 1e-9  # whoever waited as long as was asked is let in, whatever floats add up to
@@ -43,17 +45,26 @@ class Gone(Refusal):
     """The client went away before its request was whole: nobody reads the answer."""
 
 
-async def read_body(request: Request, limit: int, patience: float | None = None) -> bytes:
+async def read_body(
+    request: Request, limit: int, patience: float | None, admit: Callable[[], Awaitable[object]]
+) -> bytes:
     """Return the body as it was sent.
 
-    Raises `TooLarge` before more than `limit` bytes are in memory, `TooSlow` for one that drips.
+    `admit` is awaited before more than `UNKNOWN_LIMIT` bytes are kept, and raises for whoever may
+    not send so much. Raises `TooLarge` before more than `limit` bytes are in memory, `TooSlow` for
+    one that pauses or drips.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    expected = int(declared) if declared.isdigit() else 0
+    if expected > limit:
         raise _too_large(limit)
+    admitted = expected > UNKNOWN_LIMIT
+    if admitted:
+        await admit()
     chunks: list[bytes] = []
     length = 0
-    start = asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    start = clock()
     try:
         async with asyncio.timeout(patience) as time_left:
             async for chunk in request.stream():
@@ -61,12 +72,18 @@ async def read_body(request: Request, limit: int, patience: float | None = None)
                 if length > limit:
                     raise _too_large(limit)
                 chunks.append(chunk)
+                if length > UNKNOWN_LIMIT and not admitted:
+                    # It declared no length. How long this takes is not the client's fault.
+                    time_left.reschedule(None)
+                    begun = clock()
+                    await admit()
+                    admitted = True
+                    start += clock() - begun
                 if patience is not None:
-                    time_left.reschedule(start + patience + length / SLOWEST)
+                    time_left.reschedule(min(clock(), start + length / SLOWEST) + patience)
     except TimeoutError as error:
         raise TooSlow(
-            f"The body came too slowly: {length} bytes in "
-            f"{asyncio.get_running_loop().time() - start:.0f} s. Send it at once."
+            f"The body came too slowly: {length} bytes in {clock() - start:.0f} s. Send it at once."
         ) from error
     except ClientDisconnect as error:
         raise Gone("The connection ended before the request did.") from error

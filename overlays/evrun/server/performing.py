@@ -65,6 +65,13 @@ class Performer:
             repeatable=question.attempt is not None,
         )
 
+    def admit(self, operation: Operation, request: Request, key: str) -> None:
+        """Look whether the key allows a request of which little has been read, and count it.
+
+        It reads the database. Raises `Refusal`.
+        """
+        self.database.read(_Asking(self, operation, request, key, b"").scope)
+
     def perform(
         self, operation: Operation, request: Request, key: str, content: bytes
     ) -> Answer | Future[Answer]:
@@ -125,6 +132,7 @@ class _Asking:
         if not self._counted():
             assert self.performer.limiter is not None  # noqa: S101 - what else would count
             self.performer.limiter.take(hash_key(self.key))
+            self.request.scope["evrun.counted"] = True
         caller.require(self.operation.method)
         return Scope(connection, caller.organisation_id)
 
