@@ -40,6 +40,25 @@ def balance(url: str, load: Load) -> None:
         database.close()
 
 
+def no_half_batches(url: str, load: Load) -> None:
+    """Fail if of logs that went together some are there and others are not, answered or not."""
+    database = Database(url)
+    try:
+        keys, outputs = database.read(_present)
+    finally:
+        database.close()
+    for numbers in list(load.batches):
+        for there, form in ((keys, "log-{}"), (outputs, "output {}")):
+            found = sum(form.format(number) in there for number in numbers)
+            assert found in {0, len(numbers)}, f"{found} of {len(numbers)} logs are there"
+
+
+def _present(connection: Connection) -> tuple[set[str], set[str]]:
+    keys = set(connection.execute(select(idempotency_keys.c.key)).scalars())
+    bodies = connection.execute(select(logs.c.body)).scalars()
+    return keys, {body["output"] for body in bodies}
+
+
 def _balance(connection: Connection, load: Load) -> None:
     stored = {row.id: row for row in connection.execute(select(logs))}
     keys = connection.execute(select(idempotency_keys)).all()

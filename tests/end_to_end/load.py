@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SESSIONS = 7
 """How many sessions the logs share."""
+BATCH = 40
+"""Logs in one request of those that send several."""
 
 
 @frozen
@@ -49,24 +51,32 @@ class Load:
     refusals: list[Refusal] = Factory(list)
     lost: int = 0
     """Requests that got no answer."""
+    batches: list[list[int]] = Factory(list)
+    """The logs that went together, by their numbers."""
+    lost_batches: int = 0
+    """Requests with several logs that got no answer."""
     _numbers: Iterator[int] = Factory(itertools.count)
     _failures: list[BaseException] = Factory(list)
     _lock: threading.Lock = Factory(threading.Lock)
 
     @contextmanager
-    def running(self, writers: int = 6) -> Iterator[None]:
-        """Log from several threads meanwhile; in the end each brings to its end what it began."""
+    def running(self, writers: int = 6, *, batching: int = 0) -> Iterator[None]:
+        """Log from several threads meanwhile; in the end each brings to its end what it began.
+
+        `batching` more threads send several logs in each request.
+        """
         stopped = threading.Event()
 
-        def write() -> None:
+        def write(log: Callable[[httpx.Client], None]) -> None:
             try:
                 with httpx.Client(timeout=60) as http:
                     while not stopped.is_set():
-                        self._log(http)
+                        log(http)
             except BaseException as failure:  # noqa: BLE001 - raised below, where it is seen
                 self._failures.append(failure)
 
-        threads = [threading.Thread(target=write) for _ in range(writers)]
+        kinds = [self._log] * writers + [self._log_batch] * batching
+        threads = [threading.Thread(target=write, args=(kind,)) for kind in kinds]
         for thread in threads:
             thread.start()
         try:
@@ -99,6 +109,7 @@ class Load:
         """Return a call that sends so many logs in one request, the same ones each time."""
         with self._lock:
             numbers = [next(self._numbers) for _ in range(logs)]
+            self.batches.append(numbers)
         body = {"logs": [{**self.body(n), "idempotency_key": f"log-{n}"} for n in numbers]}
         path = f"{self.base_url}/evaluations/{self.run_id}/logs"
 
@@ -147,6 +158,18 @@ class Load:
                         self.acknowledged[f"log-{number}"] = answer.json()["id"]
                         return
                     self._refuse(answer)
+            time.sleep(0.05)
+
+    def _log_batch(self, _: httpx.Client) -> None:
+        send = self.many(BATCH)
+        while not self._failures:
+            try:
+                if send().is_success:
+                    return
+            except httpx.TransportError:
+                with self._lock:
+                    self.lost += 1
+                    self.lost_batches += 1
             time.sleep(0.05)
 
     def _refuse(self, answer: httpx.Response) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from accounts import balance
+from accounts import balance, no_half_batches
 from commands import COMMAND, environment, new_key
 from databases import KINDS, fresh
 from load import load_on
@@ -84,7 +84,8 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(
 ) -> None:
     """After kill -9 at random moments under load, each log is there exactly once, and whole.
 
-    What had no answer is sent again under its key until it has one.
+    What had no answer is sent again under its key until it has one. Logs that went together are
+    there together or not at all, also before they are sent again.
     """
     moments = random.Random(SEED)  # noqa: S311 - no secret
     key = new_key(tmp_path, database=url)
@@ -95,17 +96,19 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(
         with Evrun(api_key=key, base_url=base_url, timeout=20) as client:
             wait_for(client)
             load = load_on(base_url, key)
-            with load.running():
+            with load.running(batching=2):
                 for _ in range(rounds):
                     load.progress(1)
                     time.sleep(moments.uniform(0.1, 0.8))
                     kill_all(server)
+                    no_half_batches(url, load)
                     server = start(tmp_path, free_tcp_port, *options)
                     wait_for(client)
                 load.progress()
     finally:
         kill_all(server)
     assert load.lost >= rounds
+    assert load.lost_batches > 0
     assert load.refusals == []
     balance(url, load)
 
@@ -125,16 +128,18 @@ def test_a_killed_worker_loses_nothing_that_it_acknowledged(
         with Evrun(api_key=key, base_url=base_url, timeout=20) as client:
             wait_for(client)
         load = load_on(base_url, key)
-        with load.running():
+        with load.running(batching=2):
             for _ in range(6):
                 load.progress(1)
                 time.sleep(moments.uniform(0.1, 0.8))
                 while len(running := workers_of(server)) < 2:
                     time.sleep(0.02)
                 moments.choice(running).kill()
+                no_half_batches(url, load)
             load.progress()
     finally:
         kill_all(server)
     assert load.lost > 0
+    assert load.lost_batches > 0
     assert load.refusals == []
     balance(url, load)
