@@ -117,10 +117,30 @@ def test_a_claim_that_fails_is_a_status(
     cases = {"slow": give(slow), "quick": give(quick), "moon": unusable}
     monkeypatch.setattr(benchmark, "CASES", cases)
     assert benchmark.main([]) == 1
-    assert capsys.readouterr().err == "left out moon: needs the moon\n"
+    said = "measured slow again: a claim failed\nleft out moon: needs the moon\n"
+    assert capsys.readouterr().err == said
     assert benchmark.main(["quick"]) == 0
     assert benchmark.main(["moon"]) == 2
     assert capsys.readouterr().err == "benchmark: moon: needs the moon\n"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [([2, 1], 0), ([2, 2], 1), ([1, 2], 0)])
+def test_a_claim_that_fails_once_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seconds: list[float],
+    status: int,
+) -> None:
+    """Only the second measurement counts then, and no third is made."""
+    given = iter(seconds)
+    case: Case = lambda _: [Figure("case", next(given), "s", at_most=1)]  # noqa: E731
+    monkeypatch.setattr(benchmark, "CASES", {"case": case})
+    assert benchmark.main(["--json"]) == status
+    done = capsys.readouterr()
+    again = seconds[0] > 1
+    assert done.err == ("measured case again: a claim failed\n" if again else "")
+    (figure,) = json.loads(done.out)
+    assert figure["value"] == seconds[again]
 
 
 @pytest.mark.parametrize(
