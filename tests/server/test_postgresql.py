@@ -347,14 +347,28 @@ def test_where_nothing_is_reached(url: str) -> None:
 
 
 def test_somebody_elses_database_is_refused(postgres: Postgres) -> None:
-    """Its tables stay as they are."""
+    """Its tables stay as they are, and none is added."""
     url = postgres.create(empty=True)
     engine = create_engine(url)
+
+    def everything() -> list[Any]:
+        # The catalogue has a row for whatever is made, with the transaction that last changed it.
+        with engine.begin() as connection:
+            return [
+                connection.execute(
+                    select(text("xmin::text, t::text")).select_from(text(each))
+                ).all()
+                for each in ("recipes t", "pg_class t", "pg_attribute t", "pg_namespace t")
+            ]
+
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE recipes (id int)")
-    engine.dispose()
+        connection.exec_driver_sql("INSERT INTO recipes VALUES (1)")
+    before = everything()
     with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
         Database(url).open()
+    assert everything() == before
+    engine.dispose()
     postgres.drop(url)
 
 
