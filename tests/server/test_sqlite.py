@@ -181,12 +181,18 @@ def leave_no_page(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
 
+def add_much(connection: Connection) -> None:
+    """Write what needs many pages."""
+    row = {"id": new_id("org_"), "name": "x" * 100_000, "created_at": now()}
+    connection.execute(insert(organisations).values(row))
+
+
 def test_a_full_disk_is_told(database: Database) -> None:
     """A write that does not fit raises Unavailable, and what was there stays readable."""
     create_key(database, "first")
     database.write(leave_no_page)
     with pytest.raises(Unavailable, match="disk under the database is full"):
-        create_key(database, "x" * 100_000)
+        database.write(add_much)
     create_key(database, "second")
 
 
@@ -197,8 +203,7 @@ def test_a_full_disk_is_told_from_within_a_savepoint(database: Database) -> None
 
     def work(connection: Connection) -> None:
         with connection.begin_nested():
-            row = {"id": new_id("org_"), "name": "x" * 100_000, "created_at": now()}
-            connection.execute(insert(organisations).values(row))
+            add_much(connection)
 
     with pytest.raises(Unavailable, match="disk under the database is full"):
         database.write(work)
