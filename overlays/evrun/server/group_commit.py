@@ -277,12 +277,14 @@ class GroupCommit:
 
     def _pause(self, item: _Item, cause: BaseException, attempt: int) -> float | None:
         """Return the seconds after which failed work is done again, None if it is not."""
+        if item.doubt is not None and not item.repeatable:
+            return None
         if self._backend.lost_a_race(cause, patient=True):
             return random.uniform(0, 0.002) * attempt  # noqa: S311 - no secret
         # One writer must not keep all others waiting: there the caller asks again.
-        if item.doubt is None or not item.repeatable or not self._backend.many_writers:
+        if item.doubt is None or self._is_late(item) or not self._backend.many_writers:
             return None
-        return None if self._is_late(item) else _AWAY
+        return _AWAY
 
     def _undone(self, error: BaseException) -> bool:
         """Return whether a failed commit has certainly changed nothing."""
