@@ -333,6 +333,24 @@ def test_a_locked_object_keeps_only_its_own_work_waiting(database: Database, url
     other.close()
 
 
+def test_a_pool_without_threads_keeps_nobody_waiting(database: Database, url: str) -> None:
+    """What should wait for another writer is refused, and not done later all the same."""
+    other = Database(url)
+    create_key(database, "locked")
+    change = update(api_keys).values(hint="changed")
+    database._commits._patient = ThreadPoolExecutor(1)
+    database._commits._patient.shutdown()
+
+    def hold(connection: Connection) -> None:
+        connection.execute(select(api_keys).with_for_update())
+        with pytest.raises(Unavailable, match="no thread left"):
+            database.write(lambda connection: connection.execute(change).rowcount)
+
+    other.write(hold)
+    other.close()
+    assert {key.hint for key in list_keys(database)} != {"changed"}
+
+
 def test_where_nothing_is_reached(url: str) -> None:
     """The sentence has PostgreSQL's own reason, and never the password."""
     nowhere = make_url(url).set(database="nowhere", password="secret")

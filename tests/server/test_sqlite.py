@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from served import Api
-from sqlalchemy import URL, Engine, event, insert
+from sqlalchemy import URL, Engine, event, insert, make_url
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.app import create_app
+from evrun.server.backends.sqlite import Sqlite
 from evrun.server.backup import back_up
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
@@ -118,7 +119,10 @@ def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None
 
 
 def test_a_locked_database_is_503(file: Path) -> None:
-    """The answer says so and when to come back; reading goes on; afterwards all is well."""
+    """The answer says so and when to come back; reading goes on; afterwards all is well.
+
+    A stranger does not even wait for it.
+    """
     database = Database(f"sqlite:///{file}", busy_timeout=0.1)
     host = Host(create_app(database, local_key="k"))
     blocker = sqlite3.connect(file, isolation_level=None)
@@ -133,6 +137,13 @@ def test_a_locked_database_is_503(file: Path) -> None:
         assert response.headers["Retry-After"] == "1"
         assert "locked by another process" in response.json()["detail"]
         assert host.submit(reading, b"").result(10).status_code == 200
+        log = httpx.Request(
+            "POST",
+            "http://x/v4/evaluations/evrun_1/log",
+            json={"datapoint_id": "evtc_1", "log": {"output": "x"}},
+            headers={"X-API-KEY": "stranger"},
+        )
+        assert host.submit(log, log.content).result(10).status_code == 401
         blocker.execute("ROLLBACK")
         assert host.submit(request, request.content).result(10).status_code == 201
     finally:
@@ -173,6 +184,25 @@ def test_a_read_only_database_is_503(file: Path) -> None:
     assert api.ok("Projects_list")["total"] == 2
     api.http.close()
     server.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "undone"),
+    [
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_CONSTRAINT, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, False),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, False),  # of the journal's index, which comes after it
+    ],
+)
+def test_what_a_failed_commit_leaves(file: Path, code: int, undone: bool) -> None:
+    """Only what comes before the journal is complete has certainly changed nothing."""
+    error = sqlite3.OperationalError()
+    error.sqlite_errorcode = code
+    backend = Sqlite(make_url(f"sqlite:///{file}"), busy_timeout=1.0)
+    assert backend.undone(error) is undone
 
 
 def leave_no_page(connection: Connection) -> None:

@@ -108,10 +108,20 @@ class Authenticator:
 
     def __init__(self, local_key: str | None = None) -> None:
         self._local = None if local_key is None else hash_key(local_key)
+        self._met: set[str] = set()
+
+    def has_met(self, key: str) -> bool:
+        """Return whether it was good before, here. It may have been revoked since."""
+        return hash_key(key) in self._met
 
     def authenticate(self, connection: Connection, key: str) -> Caller:
         """Return whose key it is. Raises `Unauthenticated`."""
         hashed = hash_key(key)
+        caller = self._found(connection, key, hashed)
+        self._met.add(hashed)
+        return caller
+
+    def _found(self, connection: Connection, key: str, hashed: str) -> Caller:
         if self._local is not None and hmac.compare_digest(self._local, hashed):
             found = organisations.find_default(connection)
             if found is not None:

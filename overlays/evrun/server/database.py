@@ -125,7 +125,11 @@ class Database:
         self.open()
         with self._idle:
             self._active += 1
-        future = submit(self._commits)
+        try:
+            future = submit(self._commits)
+        except BaseException:
+            self._finished(None)
+            raise
         future.add_done_callback(self._finished)
         return future
 

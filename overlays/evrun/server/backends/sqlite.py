@@ -34,6 +34,12 @@ _SENTENCES = {
     sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "The file is no SQLite database.",
 }
+# Of a commit's I/O, what comes before it is complete in the journal.
+_BEFORE_THE_COMMIT = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+}
 _PERMANENT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
 
 
@@ -134,10 +140,11 @@ class Sqlite(Backend):
     def undone(self, error: BaseException) -> bool:
         """Return whether the commit is not in the journal.
 
-        One that could not be synced is there: this process goes on without it, and writes over it.
-        But the next to open the file after a crash would find it, and it is whole.
+        What fails after it was written, such as its sync, leaves it there: this process goes on
+        without it, and writes over it. But the next to open the file after a crash would find it.
         """
-        return getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_IOERR_FSYNC
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF != sqlite3.SQLITE_IOERR or code in _BEFORE_THE_COMMIT
 
     def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return False: there is one writer, so nobody races."""
