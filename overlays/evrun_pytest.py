@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def evrun_database_url(tmp_path: Path) -> str:
     """Return the URL of the database: a fresh SQLite file. Override it for PostgreSQL."""
-    return f"sqlite:///{tmp_path / 'evrun.db'}"
+    from sqlalchemy import URL  # noqa: PLC0415 - see above
+
+    return URL.create("sqlite", database=str(tmp_path / "evrun.db")).render_as_string()
 
 
 @pytest.fixture

@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "ca3c7ccedf2ceff54e6f6c81ae9f378196883134a80fca37a04d28b9c104c13e"
+SHA256 = "a0710ebe24204309be8302b7468f773d0548c88b238f3bd55722864e8f95a385"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -76,7 +76,8 @@ def write(client: Evrun, subject: str, path: Path) -> Export:
 def bring(client: Evrun, path: Path, ids: Path | None = None, **more: Any) -> Import:
     """Import a file."""
     with Ledger(ids) as ledger:
-        imported = Import(client, lambda: formats.read(path), ledger, **more)
+        called = str(path)
+        imported = Import(client, lambda: formats.read(path), ledger, called=called, **more)
         imported.run()
     return imported
 

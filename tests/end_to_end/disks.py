@@ -52,6 +52,16 @@ def full(disk: Path) -> Iterator[None]:
 
 
 @contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Mount a disk for reading only meanwhile. Nothing may have a file of it open for writing."""
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+
+@contextmanager
 def immutable(disk: Path) -> Iterator[None]:
     """Refuse every write to a database on an ext4, also through open handles.
 

@@ -6,12 +6,13 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import pytest
-from commands import environment, evrun, new_key
+from commands import environment, evrun, in_process, new_key
 
 from evrun import __version__
 from evrun.cli import keys, serve
@@ -98,6 +99,27 @@ def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_names_of_keys_do_nothing_to_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An odd name is refused with a sentence; one from before is listed as it reads."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("", "a\nb", "a\x1b[2J"):
+        result = in_process("keys", "create", name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "A key's name has 1 to 200 printable characters, in one line" in result.stderr
+        assert "\x1b" not in result.stderr
+    for name in ("[/odd]", "old"):
+        assert in_process("keys", "create", name).exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "evrun.db")) as connection, connection:
+        connection.execute("UPDATE api_keys SET name = 'a' || char(27) || '[2J' WHERE name = 'old'")
+    listed = in_process("keys", "list").stdout
+    assert " [/odd] " in listed
+    assert r" a\x1b[2J " in listed
+    revoked = in_process("keys", "revoke", "a\x1b[2J").stderr
+    assert revoked == "Revoked a\\x1b[2J.\n"
+
+
 def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
     """`--scope` and `--expires` stand in the list; what is no scope or no duration is refused."""
     evrun("keys", "create", "reader", "--scope", "read", "--expires", "30d", cwd=tmp_path)
@@ -125,6 +147,7 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
         ("nonsense", "nonsense"),
         ("mysql://h/x", "mysql"),
         ("sqlite:///missing/folder/x.db", "missing/folder"),
+        ("postgresql://u:secret@[::1/x", "with [ and ] around an IPv6 address"),
     ],
 )
 def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path, url: str, said: str) -> None:
@@ -132,7 +155,8 @@ def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path, url: str, 
     result = evrun("keys", "list", "--database", url, cwd=tmp_path, check=False)
     assert result.returncode in {2, 3}
     assert said in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "secret" not in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
 from accounts import balance
-from commands import new_key
+from commands import evrun, new_key
 from databases import run_postgres_in
-from disks import full, immutable, small_disk
+from disks import full, immutable, read_only, small_disk
 from load import Load, load_on
 from psycopg.errors import DiskFull
 from sqlalchemy import create_engine, make_url
@@ -202,6 +203,50 @@ def test_an_immutable_sqlite_file(tmp_path: Path) -> None:
         load.refused()
         assert reads(load) == 200
     refuse(load, "The disk under the database failed to read or write")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_sqlite_on_a_read_only_disk(kind: str, tmp_path: Path) -> None:
+    """A server that starts there reads; it writes when the disk takes writes, without a restart."""
+    file = tmp_path / "evals.db"
+    headers = {"X-API-KEY": new_key(tmp_path, database=f"sqlite:///{file}")}
+    with small_disk(32, kind) as disk:
+        with closing(sqlite3.connect(file)) as user:
+            user.execute("PRAGMA user_version = 1")
+            for each in tmp_path.glob("evals.db*"):  # with the `-wal` and `-shm` of who uses it
+                shutil.copy(each, disk)
+        url = f"sqlite:///{disk}/evals.db"
+        with ExitStack() as stack:
+            with read_only(disk):
+                server = stack.enter_context(service(tmp_path, "--database", url))
+                client = httpx.Client(base_url=server.base_url, headers=headers, timeout=60)
+                stack.enter_context(client)
+                for _ in range(2):
+                    refused = client.post("/projects", json={"name": "p"})
+                    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+                    assert "The database is read-only: check its" in refused.json()["detail"]
+                    assert client.get("/projects").json()["records"] == []
+            # The first may meet what reads opened meanwhile.
+            statuses = [client.post("/projects", json={"name": "p"}).status_code for _ in range(2)]
+            assert statuses in ([201, 409], [503, 201])
+            (project,) = client.get("/projects").json()["records"]
+            assert project["name"] == "p"
+
+
+@pytest.mark.soak
+def test_sqlite_on_a_read_only_disk_that_nobody_used(tmp_path: Path) -> None:
+    """SQLite cannot even read there, as it makes files beside: one line says what it needs."""
+    with small_disk(32) as disk:
+        url = f"sqlite:///{disk}/evals.db"
+        new_key(tmp_path, database=url)
+        with read_only(disk):
+            result = evrun("keys", "list", "--database", url, cwd=tmp_path, check=False)
+    assert result.returncode == 3
+    said = (
+        f"evrun: {disk}/evals.db: The database file cannot be opened: its folder must take writes."
+    )
+    assert result.stderr == f"{said}\n"
 
 
 @pytest.mark.soak

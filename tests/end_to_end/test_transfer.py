@@ -284,7 +284,9 @@ def test_an_import_that_ended_early_goes_on(source: Evrun, target: Evrun, tmp_pa
     assert bring(target, first, ids).counts == {}
     (only,) = target.evaluations.iter_all(project(target))
     assert only.status == "completed"
-    with pytest.raises(InvalidRequestError, match="ids are kept from the import of another file"):
+    with pytest.raises(
+        InvalidRequestError, match="ids are kept from the import of another file than"
+    ):
         bring(target, second, ids)
 
 
@@ -327,10 +329,11 @@ def test_verdicts_that_no_request_carries_are_told(
     [
         (lambda lines: lines[:-1], "not whole"),
         (lambda lines: [*lines[:3], *lines[4:]], "not whole"),
-        (lambda lines: lines[1:], "does not begin as"),
+        (lambda lines: lines[1:], r"a\.jsonl does not begin as .* Name a file that it wrote"),
         (lambda lines: [], "not whole"),
         (lambda lines: [{**lines[0], "format": 2}, *lines[1:]], r"newer evrun \(0\.1\.0\)"),
-        (lambda lines: [lines[0], {"kind": "odd"}, *lines[1:]], "no known kind: 'odd'"),
+        (lambda lines: [lines[0], {"kind": "odd"}, *lines[1:]], r"a\.jsonl, record 2: 'odd' is no"),
+        (lambda lines: [lines[0], {"kind": "log", "id": "x"}, *lines[1:]], "the log has no run_id"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused(
@@ -393,7 +396,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
     told = evrun(
         *("export", run.id, "-o", "run.csv", "--local", "evrun-demo.db"), cwd=tmp_path
     ).stderr
-    assert told.startswith(f"Exported {run.id} as csv: 1 config, 20 datapoint, 1 dataset")
+    assert told.startswith(f"Exported {run.id} as csv: 1 config, 20 datapoints, 1 dataset, ")
     key = new_key(tmp_path)
     with serving(tmp_path) as base_url:
 
@@ -414,22 +417,29 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
         (("export", "pr_x", "--format", "parquet", "--local", "a.db"), 2, "name a file with -o"),
         (("export", "pr_x", "-o", "a.xlsx", "--local", "a.db"), 2, ".jsonl, .csv or .parquet"),
         (("export", "pr_x", "-o", "a.csv", "--local", "a.db"), 3, "There is no project pr_x"),
+        (("export", "pr_x", "--local", "a.db"), 3, "There is no project pr_x"),
+        (
+            ("export", "evrun_x", "--format", "csv", "--local", "a.db"),
+            3,
+            "no evaluation run evrun_x",
+        ),
         (("export", "pr_x", "--local", "b.db"), 3, "b.db: there is no such file"),
         (("import", "no.csv", "--local", "a.db"), 2, "'no.csv' does not exist"),
         (("import", "a.db", "--local", "a.db"), 2, "no file that `evrun export` wrote"),
+        (("import", "ok.jsonl", "--local", "a.db"), 2, "ok.jsonl does not begin as"),
         (("import", "ok.jsonl", "--ids", "ok.jsonl", "--local", "a.db"), 3, "to keep ids"),
     ],
 )
 def test_what_fails_ends_with_one_line_and_a_status(
     arguments: tuple[str, ...], status: int, sentence: str, tmp_path: Path
 ) -> None:
-    """2 for wrong usage, 3 for what the world refuses; no file is left."""
+    """2 for wrong usage, 3 for what the world refuses; no file is left, and nothing printed."""
     with Evrun.local(tmp_path / "a.db") as client:
         client.projects.list()
     (tmp_path / "ok.jsonl").write_text("{}")
     result = evrun(*arguments, cwd=tmp_path, check=False)
     assert sentence in result.stderr
-    assert result.returncode == status
+    assert (result.returncode, result.stdout) == (status, "")
     assert not any(each.suffix in {".csv", ".part"} for each in tmp_path.iterdir())
 
 

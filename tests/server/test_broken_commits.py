@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,25 @@ import psycopg
 import pytest
 from attrs import define
 from served import Api, Run
+from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from evrun.server import group_commit
+from evrun.server import create_key, group_commit, revoke_key
 from evrun.server.backends.postgresql import Postgresql
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
+from evrun.server.identifiers import new_id
+from evrun.server.schema import evaluation_runs, idempotency_keys, organisations
+from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from databases import Postgres
     from sqlalchemy import Connection
+
+
+BUSY = 2.0  # seconds
 
 
 @pytest.fixture
@@ -42,6 +50,8 @@ class Losing:
     """How many are cut off before PostgreSQL hears of the commit."""
     after: int = 0
     """How many before its answer comes."""
+    meanwhile: Callable[[], object] = lambda: None
+    """What happens before the connection is back."""
 
     def commit(self, commit: Callable[[Any], None], connection: Any) -> None:
         """Commit, or not, and lose the connection."""
@@ -50,19 +60,21 @@ class Losing:
         elif self.before:
             self.before -= 1
             self.disconnect()
+            self.meanwhile()
             commit(connection)
             pytest.fail("the connection was cut off")
         else:
             self.after -= 1
             commit(connection)
             self.disconnect()
+            self.meanwhile()
             raise psycopg.OperationalError("the connection is lost")
 
 
 @pytest.fixture
 def losing(postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Losing]:
     """Return one of two servers of a database."""
-    database = Database(url)
+    database = Database(url, busy_timeout=BUSY)
     server = EmbeddedServer(database)
     losing = Losing(Api(server.transport(), server.key), lambda: postgres.disconnect(url))
     losing.api.ok("Projects_list")
@@ -113,6 +125,57 @@ def test_what_cannot_be_settled_is_left_open(
     assert (losing.before == 99) is (key is None), "only what has a key is done again"
     answer = run.api.send("Projects_create", {"name": "p"}, idempotency_key="k")
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("reason", ["key", "run"])
+def test_what_is_done_is_not_refused_afterwards(
+    reason: str, losing: Losing, run: Run, database: Database
+) -> None:
+    """A key that is revoked meanwhile, or a run that goes, says nothing of what was done."""
+    key = create_key(database, "doubtful")
+    assert losing.api.http.get("/projects", headers={"X-API-KEY": key}).status_code == 200
+
+    def revoke() -> None:
+        revoke_key(database, "doubtful")
+
+    def give_away(connection: Connection) -> None:
+        other = {"id": new_id("org_"), "name": "other", "created_at": now()}
+        connection.execute(insert(organisations).values(other))
+        connection.execute(update(evaluation_runs).values(organisation_id=other["id"]))
+
+    losing.meanwhile = revoke if reason == "key" else lambda: database.write(give_away)
+    losing.after = 1
+    headers = {"Idempotency-Key": "k", "X-API-KEY": key}
+    path = f"/evaluations/{run.id}/log"
+    answer = losing.api.http.post(path, json=run.log_body(output="x"), headers=headers)
+    assert answer.status_code == 500
+    assert "the change may be there" in answer.json()["detail"]
+
+
+def test_a_commit_that_goes_on_elsewhere_is_waited_for_in_time(
+    losing: Losing, run: Run, url: str
+) -> None:
+    """The lost connection may still hold the key: nobody waits for it without an end."""
+    engine = create_engine(url)
+    held: list[Connection] = []
+
+    def hold() -> None:
+        held.append(lost := engine.connect())
+        row = {"key": "k", "fingerprint": "", "status": 0, "answer": b"", "created_at": now()}
+        row["organisation_id"] = lost.execute(select(organisations.c.id)).scalars().first()
+        lost.execute(insert(idempotency_keys).values(row))
+
+    losing.meanwhile = hold
+    losing.before = 1
+    began = time.monotonic()
+    path = f"/evaluations/{run.id}/log"
+    answer = losing.api.http.post(
+        path, json=run.log_body(output="x"), headers={"Idempotency-Key": "k"}
+    )
+    assert answer.status_code == 500
+    assert time.monotonic() - began < 10 * BUSY
+    held[0].close()
+    engine.dispose()
 
 
 def test_what_postgresql_refuses_at_the_commit_is_not_done(database: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 from served import Api, make_run
 from sqlalchemy import insert, select
 
-from evrun.server import NotFound
+from evrun.server import NotFound, Unavailable
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
 from evrun.server.identifiers import new_id
@@ -263,6 +263,33 @@ def test_closing_waits_for_what_was_submitted_and_ends_the_thread(database: Data
     assert threading.active_count() == before
     assert database.write(adding("later")) == "later"
     assert len(names(database)) == 6
+
+
+def test_a_machine_without_threads_keeps_nobody_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes then is told so, and whoever comes later is served."""
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(Unavailable, match="no thread left"):
+            database.write(adding("refused"))
+    assert database.write(adding("served")) == "served"
+    assert names(database) == {"served"}
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_defect_of_the_writer_keeps_nobody_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised where the work came from, and the thread goes on."""
+    with monkeypatch.context() as broken:
+        broken.setattr(database._commits, "_commit", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            database.write(adding("lost"))
+    assert database.write(adding("served")) == "served"
 
 
 def test_the_thread_ends_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

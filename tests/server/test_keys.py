@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from served import Api, Run, contract_operations
+from sqlalchemy import update
 
-from evrun.server import Conflict, Database, NotFound, create_key, list_keys, revoke_key
+from evrun.server import Conflict, Database, NotFound, Rule, create_key, list_keys, revoke_key
 from evrun.server.authentication import SCOPES, KeyScope
 from evrun.server.embedded import EmbeddedServer
+from evrun.server.schema import api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +61,31 @@ def test_a_name_in_use_is_not_given_twice(database: Database) -> None:
     revoke_key(database, "ci")
     create_key(database, "ci")
     assert [each.revoked_at is None for each in list_keys(database)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nb", "a\x1b[2J", "a\0", "a\u202eb", "a\u2028b", "\ud800", "x" * 201]
+)
+def test_a_name_that_cannot_be_shown_is_refused(database: Database, name: str) -> None:
+    """It stands in lists and in answers: one to 200 printable characters."""
+    with pytest.raises(Rule, match="has 1 to 200 printable characters, in one line") as caught:
+        create_key(database, name)
+    assert str(caught.value).isprintable()
+    create_key(database, "x" * 200)
+    create_key(database, "Jürgens [bold]Rechner[/]; 鍵")
+    assert len(list_keys(database)) == 2
+
+
+def test_an_old_name_does_nothing_to_a_terminal(database: Database, api: Api) -> None:
+    """One from before names were checked is shown with escapes, and found by its own name."""
+    name = "a\x1b[2J\nb"
+    key = create_key(database, "ci")
+    database.write(lambda connection: connection.execute(update(api_keys).values(name=name)))
+    (info,) = list_keys(database)
+    assert (info.name, info.label) == (name, r"a\x1b[2J\nb")
+    revoke_key(database, name)
+    response = Api(api.http._transport, key).send("Projects_list")
+    assert response.json()["detail"].startswith(r"This key (a\x1b[2J\nb) was revoked.")
 
 
 def test_the_embedded_key_ends_with_its_server(server: EmbeddedServer, url: str) -> None:

@@ -388,6 +388,24 @@ def test_a_locked_object_keeps_only_its_own_work_waiting(database: Database, url
     other.close()
 
 
+def test_a_pool_without_threads_keeps_nobody_waiting(database: Database, url: str) -> None:
+    """What should wait for another writer is refused, and not done later all the same."""
+    other = Database(url)
+    create_key(database, "locked")
+    change = update(api_keys).values(hint="changed")
+    database._commits._patient = ThreadPoolExecutor(1)
+    database._commits._patient.shutdown()
+
+    def hold(connection: Connection) -> None:
+        connection.execute(select(api_keys).with_for_update())
+        with pytest.raises(Unavailable, match="no thread left"):
+            database.write(lambda connection: connection.execute(change).rowcount)
+
+    other.write(hold)
+    other.close()
+    assert {key.hint for key in list_keys(database)} != {"changed"}
+
+
 def test_where_nothing_is_reached(url: str) -> None:
     """The sentence has PostgreSQL's own reason, and never the password."""
     nowhere = make_url(url).set(database="nowhere", password="secret")
@@ -402,14 +420,28 @@ def test_where_nothing_is_reached(url: str) -> None:
 
 
 def test_somebody_elses_database_is_refused(postgres: Postgres) -> None:
-    """Its tables stay as they are."""
+    """Its tables stay as they are, and none is added."""
     url = postgres.create(empty=True)
     engine = create_engine(url)
+
+    def everything() -> list[Any]:
+        # The catalogue has a row for whatever is made, with the transaction that last changed it.
+        with engine.begin() as connection:
+            return [
+                connection.execute(
+                    select(text("xmin::text, t::text")).select_from(text(each))
+                ).all()
+                for each in ("recipes t", "pg_class t", "pg_attribute t", "pg_namespace t")
+            ]
+
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE recipes (id int)")
-    engine.dispose()
+        connection.exec_driver_sql("INSERT INTO recipes VALUES (1)")
+    before = everything()
     with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
         Database(url).open()
+    assert everything() == before
+    engine.dispose()
     postgres.drop(url)
 
 

@@ -1,21 +1,28 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, event, insert
+from served import Api
+from sqlalchemy import URL, Engine, event, insert, make_url
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.app import create_app
+from evrun.server.backends.sqlite import Sqlite
+from evrun.server.backup import back_up
 from evrun.server.database import Database
+from evrun.server.embedded import EmbeddedServer
 from evrun.server.hosting import Host
 from evrun.server.identifiers import new_id
 from evrun.server.schema import organisations
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from served import Run
@@ -29,21 +36,61 @@ def url(file: Path) -> str:
 
 
 def test_somebody_elses_database_is_refused(file: Path) -> None:
-    """A SQLite file with other tables, and a file that is none, stay as they are."""
+    """A SQLite file with other tables, and a file that is none, stay as they are, byte for byte."""
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE recipes (id)")
     connection.close()
+    recipes = file.read_bytes()
     with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
         Database(f"sqlite:///{file}").open()
-    file.write_bytes(b"no database, just text" * 100)
+    assert file.read_bytes() == recipes
+    text = b"no database, just text" * 100
+    file.write_bytes(text)
     with pytest.raises(DatabaseUnusable, match="no SQLite database"):
         Database(f"sqlite:///{file}").open()
+    assert file.read_bytes() == text
+    assert list(file.parent.iterdir()) == [file]
+
+
+ODD = (
+    *("a%20b.db", "a?b.db", "50%41 off?x#y&z=%.db", "a+b;é\\.db"),
+    *("file:a.db?mode=memory", ":memory:"),
+)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_file_has_the_name_it_was_given(name: str, tmp_path: Path, sqlite_template: Path) -> None:
+    """Whatever stands in it or in its folder is taken for no URL, and no other is touched."""
+    folder = tmp_path / "50%41 off?x"
+    folder.mkdir()
+    for path in (tmp_path / name, folder / name):
+        shutil.copy(sqlite_template, path)
+        url = URL.create("sqlite", database=str(path))
+        server = EmbeddedServer(path)
+        assert Api(server.transport(), server.key).ok("Projects_create", {"name": "p"})
+        server.close()
+        for where in (url, url.render_as_string()):
+            database = Database(where)
+            assert database.name == str(path)
+            create_key(database, f"as {type(where).__name__}")
+            database.close()
+        back_up(url.render_as_string(), folder / "copy.db")
+        copy = Database(URL.create("sqlite", database=str(folder / "copy.db")))
+        assert len(list_keys(copy)) == 2
+        copy.close()
+        (folder / "copy.db").unlink()
+    assert set(tmp_path.iterdir()) == {folder, tmp_path / name}
+    assert set(folder.iterdir()) == {folder / name}
 
 
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("evals.db", "no database URL. Write sqlite:///evals.db"),
+        ("evals.db", "'evals.db' is no database URL. Write sqlite:///evals.db"),
+        ("postgresql://u:pw@[::1/d", r"^What was given is no .* \[ and \] around an IPv6 address"),
+        ("postgresql//u:pw@h/d", "^What was given is no database URL"),
+        ("postgresql//h/d?password=pw", "^What was given is no database URL"),
+        ("sqlite:///a?b.db", r"a: a SQLite URL ends with the file's name.* write %3F"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
         ("mysql://u:pw@h/d", r"u:\*\*\*@h/d: the server runs on sqlite:/// and"),
@@ -53,8 +100,9 @@ def test_somebody_elses_database_is_refused(file: Path) -> None:
 )
 def test_a_url_that_cannot_be_opened(url: str, sentence: str) -> None:
     """The sentence says what to write, and shows no password."""
-    with pytest.raises(DatabaseUnusable, match=sentence):
+    with pytest.raises(DatabaseUnusable, match=sentence) as caught:
         Database(url).open()
+    assert "pw" not in str(caught.value)
 
 
 def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None:
@@ -71,7 +119,10 @@ def test_writes_are_durable_and_isolated(database: Database, file: Path) -> None
 
 
 def test_a_locked_database_is_503(file: Path) -> None:
-    """The answer says so and when to come back; reading goes on; afterwards all is well."""
+    """The answer says so and when to come back; reading goes on; afterwards all is well.
+
+    A stranger does not even wait for it.
+    """
     database = Database(f"sqlite:///{file}", busy_timeout=0.1)
     host = Host(create_app(database, local_key="k"))
     blocker = sqlite3.connect(file, isolation_level=None)
@@ -86,11 +137,72 @@ def test_a_locked_database_is_503(file: Path) -> None:
         assert response.headers["Retry-After"] == "1"
         assert "locked by another process" in response.json()["detail"]
         assert host.submit(reading, b"").result(10).status_code == 200
+        log = httpx.Request(
+            "POST",
+            "http://x/v4/evaluations/evrun_1/log",
+            json={"datapoint_id": "evtc_1", "log": {"output": "x"}},
+            headers={"X-API-KEY": "stranger"},
+        )
+        assert host.submit(log, log.content).result(10).status_code == 401
         blocker.execute("ROLLBACK")
         assert host.submit(request, request.content).result(10).status_code == 201
     finally:
         blocker.close()
         host.stop()
+
+
+@contextmanager
+def read_only(file: Path) -> Iterator[None]:
+    """Open a SQLite file only for reading meanwhile, as SQLite does if it may do no more."""
+
+    def connect(*_: Any) -> sqlite3.Connection:
+        return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    event.listen(Engine, "do_connect", connect)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", connect)
+
+
+def test_a_read_only_database_is_503(file: Path) -> None:
+    """Writes say so and reads go on; when it may be written again, it is, without a restart."""
+    database = Database(f"sqlite:///{file}")
+    server = EmbeddedServer(database)
+    api = Api(server.transport(), server.key)
+    kept = api.ok("Projects_create", {"name": "kept"})
+    database.close()  # it opens again when it is used
+    with read_only(file):
+        for number in range(2):
+            response = api.send("Projects_create", {"name": f"p{number}"})
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+            assert "The database is read-only: check its" in response.json()["detail"]
+            assert api.ok("Projects_get", id=kept["id"]) == kept
+    assert api.ok("Projects_get", id=kept["id"]) == kept
+    api.ok("Projects_create", {"name": "p1"})
+    assert api.ok("Projects_list")["total"] == 2
+    api.http.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "undone"),
+    [
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_CONSTRAINT, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, False),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, False),  # of the journal's index, which comes after it
+    ],
+)
+def test_what_a_failed_commit_leaves(file: Path, code: int, undone: bool) -> None:
+    """Only what comes before the journal is complete has certainly changed nothing."""
+    error = sqlite3.OperationalError()
+    error.sqlite_errorcode = code
+    backend = Sqlite(make_url(f"sqlite:///{file}"), busy_timeout=1.0)
+    assert backend.undone(error) is undone
 
 
 def leave_no_page(connection: Connection) -> None:
@@ -99,12 +211,18 @@ def leave_no_page(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
 
+def add_much(connection: Connection) -> None:
+    """Write what needs many pages."""
+    row = {"id": new_id("org_"), "name": "x" * 100_000, "created_at": now()}
+    connection.execute(insert(organisations).values(row))
+
+
 def test_a_full_disk_is_told(database: Database) -> None:
     """A write that does not fit raises Unavailable, and what was there stays readable."""
     create_key(database, "first")
     database.write(leave_no_page)
     with pytest.raises(Unavailable, match="disk under the database is full"):
-        create_key(database, "x" * 100_000)
+        database.write(add_much)
     create_key(database, "second")
 
 
@@ -115,8 +233,7 @@ def test_a_full_disk_is_told_from_within_a_savepoint(database: Database) -> None
 
     def work(connection: Connection) -> None:
         with connection.begin_nested():
-            row = {"id": new_id("org_"), "name": "x" * 100_000, "created_at": now()}
-            connection.execute(insert(organisations).values(row))
+            add_much(connection)
 
     with pytest.raises(Unavailable, match="disk under the database is full"):
         database.write(work)

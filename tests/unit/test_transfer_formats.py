@@ -158,10 +158,15 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"{}\n{oops\n", "line 2: Expecting property name"),
-        (b'{"kind": "log"}\n[1]\n', "line 2: no JSON object"),
-        (b"{\xff}\n", "line 1: "),
-        (b"kind,id\nlog\n", "line 2: zip"),
+        (b"{}\n{oops\n", "line 2 is no JSON (Expecting property name"),
+        (b'{"kind": "log"}\n[1]\n', "line 2 is no JSON object"),
+        (b"{}\n{\xff}\n", "line 2 is no text in UTF-8"),
+        (b'{}\n{"created_at": "today"}', "line 2 has a time that is none"),
+        (b'{"created_at": 5}', "line 1 has a time that is none"),
+        (b"kind,id\nlog\n", "line 2: the first line names 2 columns, and here are 1"),
+        (b"kind,id\nlog,data_\xff\n", "line 2 is no text in UTF-8"),
+        (b"kind,inputs\nlog,oops\n", "line 2: the cell under inputs is no JSON"),
+        (b"kind,created_at\nlog,today\n", "line 2: the cell under created_at is no time"),
         (b'kind,id\nlog,"data', "line 2: unexpected end of data"),
         (b"PAR1 and no more", "no file that `evrun export` wrote"),
     ],
@@ -169,13 +174,15 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 def test_a_broken_file_is_refused_with_the_place(
     content: bytes, sentence: str, tmp_path: Path
 ) -> None:
-    """The sentence names the file and the line."""
+    """The sentence names the file and the line, and what to do."""
     path = tmp_path / "broken"
     path.write_bytes(content)
     with pytest.raises(InvalidRequestError) as caught:
         list(formats.read(path))
     assert sentence in str(caught.value)
     assert str(path) in str(caught.value)
+    assert str(caught.value).endswith(". Export it again.")
+    assert "codec" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evrun.server.database import Database
 
 DEFAULT_DATABASE = "sqlite:///evrun.db"
+_AGAIN = "Run the command again."
 
 
 def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,29 +28,44 @@ def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
         show_envvar=True,
         default=DEFAULT_DATABASE,
         show_default=True,
-        help="Where the data lies: sqlite:///FILE, which is made if there is none, or "
-        "postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        help="Where the data lies: sqlite:///FILE, which serve, keys create and db upgrade make if "
+        "there is none, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
     )(function)
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Database]:
-    """Open the database at `url`, and close it in the end.
+def opened(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
+    """Open the database at `url`, which is made if there is none, and close it in the end.
 
     Raises `ConfigurationError` if it cannot be used, `click.UsageError` for what it refuses.
+    `in_doubt` says what to do if a change may be there or not.
     """
-    with named(url) as database:
+    with named(url, in_doubt=in_doubt) as database:
         database.open()
         yield database
 
 
 @contextmanager
-def named(url: str) -> Iterator[Database]:
+def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
+    """Like `opened`, but for a database that is not there: that is an error, and none is made."""
+    with named(url, in_doubt=in_doubt) as database:
+        if database.revision() is None:
+            raise ConfigurationError(
+                f"{database.name}: there is no such database of evrun's. Check --database; "
+                "`evrun db upgrade` makes a new one."
+            )
+        database.open()
+        yield database
+
+
+@contextmanager
+def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     """Like `opened`, before it is opened."""
     require_server()
     from evrun.server.database import Database  # noqa: PLC0415 - an optional extra
     from evrun.server.refusals import (  # noqa: PLC0415
         DatabaseUnusable,
+        OutcomeUnknown,
         Refusal,
         Unavailable,
     )
@@ -62,6 +78,11 @@ def named(url: str) -> Iterator[Database]:
             database.close()
     except (DatabaseUnusable, Unavailable) as error:
         raise ConfigurationError(str(error)) from error
+    except OutcomeUnknown as error:
+        # Its own sentence is for whoever sent a request.
+        raise ConfigurationError(
+            f"The database failed while it committed: the change may be there. {in_doubt}"
+        ) from error
     except Refusal as error:
         raise click.UsageError(str(error)) from error
 
@@ -80,7 +101,7 @@ def require_server() -> None:
 
 @click.group
 def db() -> None:
-    """Look after the schema of a database."""
+    """Look after a database: its schema, copies of it, and what is old in it."""
 
 
 @db.command

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from evrun.cli.database import database_option, opened, require_server
+from evrun.cli.counting import counted
+from evrun.cli.database import database_option, existing, require_server
 from evrun.errors import ConfigurationError
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -54,7 +55,7 @@ def prune(age: timedelta, database: str, *, dry_run: bool) -> None:
     works in small steps, so that servers go on writing. A SQLite file keeps its size, and new data
     fills the room.
     """
-    with opened(database) as store:
+    with existing(database, in_doubt="Run it again: it goes on with what is left.") as store:
         from evrun.server import retention  # noqa: PLC0415 - an optional extra
         from evrun.server.store.scope import now  # noqa: PLC0415
 
@@ -62,14 +63,16 @@ def prune(age: timedelta, database: str, *, dry_run: bool) -> None:
         look = retention.preview if dry_run else retention.prune
         outcome = look(store, before)
     click.echo(
-        f"{'Would delete' if dry_run else 'Deleted'} {outcome.runs} runs with {outcome.logs} logs "
-        f"and {outcome.results} results, {outcome.sessions} sessions, "
-        f"{outcome.idempotency_keys} idempotency keys: all from before {before:%Y-%m-%d %H:%M} UTC."
+        f"{'Would delete' if dry_run else 'Deleted'} {counted(outcome.runs, 'run')} with "
+        f"{counted(outcome.logs, 'log')} and {counted(outcome.results, 'result')}, "
+        f"{counted(outcome.sessions, 'session')}, "
+        f"{counted(outcome.idempotency_keys, 'idempotency key')}: "
+        f"all from before {before:%Y-%m-%d %H:%M} UTC."
     )
     if outcome.kept:
         click.echo(
-            f"{outcome.kept} runs are as old and stay, because they are pending or running: "
-            "complete or cancel them first.",
+            f"As old, but kept because it is pending or running: {counted(outcome.kept, 'run')}. "
+            "Complete or cancel what is to go.",
             err=True,
         )
 

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from evrun.cli.database import database_option, opened
+from evrun.cli.database import database_option, existing, opened
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from evrun.server.authentication import KeyScope
+
+_LOST_KEY = (
+    "If `evrun keys list` shows the new key, revoke it, as nobody was told it. Then create another."
+)
 
 # As in `evrun.server.authentication`, which an installation without the server lacks.
 SCOPES = ("read", "write", "admin")
@@ -60,7 +65,7 @@ def keys() -> None:
 @database_option
 def create(name: str, scope: KeyScope, expires: timedelta | None, database: str) -> None:
     """Create a key called NAME and print it: once, alone on its line."""
-    with opened(database) as store:
+    with opened(database, in_doubt=_LOST_KEY) as store:
         from evrun.server.authentication import create_key  # noqa: PLC0415 - an optional extra
 
         key = create_key(store, name, scope=scope, expires_in=expires)
@@ -72,14 +77,14 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str)
 @database_option
 def list_(database: str) -> None:
     """List the keys, revoked and expired ones too."""
-    with opened(database) as store:
+    with existing(database) as store:
         from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
 
         found = list_keys(store)
     table = Table("name", "begins with", "scope", "created", "expires", "revoked")
     for key in found:
         times = (key.created_at, key.expires_at, key.revoked_at)
-        table.add_row(key.name, key.hint, key.scope, *map(_shown, times))
+        table.add_row(Text(key.label), key.hint, key.scope, *map(_shown, times))
     Console().print(table)
 
 
@@ -92,8 +97,12 @@ def _shown(instant: datetime | None) -> str:
 @database_option
 def revoke(name: str, database: str) -> None:
     """Revoke the key with this NAME or id; requests with it get 401 from now on."""
-    with opened(database) as store:
-        from evrun.server.authentication import revoke_key  # noqa: PLC0415 - an optional extra
+    in_doubt = "`evrun keys list` shows whether it is revoked."
+    with existing(database, in_doubt=in_doubt) as store:
+        from evrun.server.authentication import (  # noqa: PLC0415 - an optional extra
+            printable,
+            revoke_key,
+        )
 
         revoke_key(store, name)
-    click.echo(f"Revoked {name}.", err=True)
+        click.echo(f"Revoked {printable(name)}.", err=True)

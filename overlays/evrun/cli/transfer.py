@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evrun import Evrun
 from evrun._files import replacing
+from evrun.cli.counting import counted
 from evrun.cli.database import require_server
 from evrun.errors import ConfigurationError
 from evrun.transfer import formats
 from evrun.transfer.exporting import Export
 from evrun.transfer.importing import Import
 from evrun.transfer.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections import Counter
 
 _NOT_ALL = 1
 
@@ -59,12 +64,11 @@ def export(subject: str, format_name: str | None, path: Path | None, local: Path
         else:
             with replacing(path) as part, part.open("wb") as stream:
                 formats.write(exported.records(), stream, name)
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(exported.counts.items()))
-    click.echo(f"Exported {subject} as {name}: {counts}.", err=True)
+    click.echo(f"Exported {subject} as {name}: {_shown(exported.counts)}.", err=True)
     if exported.superseded:
         click.echo(
-            f"{exported.superseded} logs of the project stayed behind: no run shows them, as newer "
-            "ones took their places.",
+            f"Left behind: {counted(exported.superseded, 'log')} of the project that no run shows, "
+            "as newer ones took their places.",
             err=True,
         )
 
@@ -88,12 +92,14 @@ def import_(file: Path, project: str | None, ids: Path | None, local: Path | Non
     carried over; what was left out is told.
     """
     with _client(local) as client, Ledger(ids) as ledger:
-        imported = Import(client, lambda: formats.read(file), ledger, project=project)
+        imported = Import(
+            client, lambda: formats.read(file), ledger, project=project, called=str(file)
+        )
         imported.run()
     for run_id in imported.runs:
         click.echo(run_id)
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(imported.counts.items()))
-    click.echo(f"Imported {file}: {counts or 'nothing that was not there'}.", err=True)
+    counts = _shown(imported.counts) or "nothing that was not there"
+    click.echo(f"Imported {file}: {counts}.", err=True)
     for note in imported.notes:
         click.echo(note, err=True)
     for what, count in imported.left_out.items():
@@ -110,6 +116,10 @@ def _print(exported: Export, name: str) -> None:
         raise ConfigurationError(
             f"Standard output takes no more: {error.strerror or error}. What came is not whole."
         ) from error
+
+
+def _shown(counts: Counter[str]) -> str:
+    return ", ".join(counted(count, kind) for kind, count in sorted(counts.items()))
 
 
 def _by_suffix(path: Path | None) -> str:

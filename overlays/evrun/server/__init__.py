@@ -9,6 +9,7 @@ from evrun.server.refusals import (
     Forbidden,
     NotFound,
     Refusal,
+    Rule,
     Unavailable,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "KeyScope",
     "NotFound",
     "Refusal",
+    "Rule",
     "Unavailable",
     "create_app",
     "create_key",

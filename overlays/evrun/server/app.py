@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from evrun.server.authentication import HEADER, Authenticator, Unauthenticated, 
 from evrun.server.batches import MOST_LOGS
 from evrun.server.faults.injection import Injection
 from evrun.server.idempotency import Answer
+from evrun.server.identifiers import new_id
 from evrun.server.lifecycle import Lifecycle
 from evrun.server.limits import BODY_LIMIT, Gone, Heads, RateLimiter, read_body
 from evrun.server.operations import PREFIX
@@ -321,7 +321,7 @@ class _Envelope:
             await self._app(scope, receive, send)
             return
         given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
-        request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(12)
+        request_id = given if _SANE_ID.fullmatch(given) else new_id("req_")
         scope["evrun.request_id"] = request_id
 
         async def addressed(message: Message) -> None:

@@ -11,7 +11,7 @@ from attrs import frozen
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from evrun.server.identifiers import new_id
-from evrun.server.refusals import Conflict, Forbidden, NotFound, Refusal
+from evrun.server.refusals import Conflict, Forbidden, NotFound, Refusal, Rule
 from evrun.server.schema import api_keys
 from evrun.server.store import organisations
 from evrun.server.store.scope import now, utc_text
@@ -36,6 +36,7 @@ _METHODS: dict[KeyScope, frozenset[str]] = {
 _PREFIX = "evk_"
 _HINT = 12  # characters of a key that are shown; more than 150 random bits stay secret
 _RANDOM = 40
+_LONGEST_NAME = 200  # characters
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -59,6 +60,11 @@ class KeyInfo:
     revoked_at: datetime | None
     scope: KeyScope
     expires_at: datetime | None
+
+    @property
+    def label(self) -> str:
+        """The name for people: one from before names were checked does nothing to a terminal."""
+        return printable(self.name)
 
     @property
     def in_use(self) -> bool:
@@ -102,10 +108,20 @@ class Authenticator:
 
     def __init__(self, local_key: str | None = None) -> None:
         self._local = None if local_key is None else hash_key(local_key)
+        self._met: set[str] = set()
+
+    def has_met(self, key: str) -> bool:
+        """Return whether it was good before, here. It may have been revoked since."""
+        return hash_key(key) in self._met
 
     def authenticate(self, connection: Connection, key: str) -> Caller:
         """Return whose key it is. Raises `Unauthenticated`."""
         hashed = hash_key(key)
+        caller = self._found(connection, key, hashed)
+        self._met.add(hashed)
+        return caller
+
+    def _found(self, connection: Connection, key: str, hashed: str) -> Caller:
         if self._local is not None and hmac.compare_digest(self._local, hashed):
             found = organisations.find_default(connection)
             if found is not None:
@@ -121,7 +137,7 @@ class Authenticator:
         info = _info(row)
         if not info.in_use:
             raise Unauthenticated(
-                f"This key ({info.name}) {_end(info)}. `evrun keys create NAME` makes a new one."
+                f"This key ({info.label}) {_end(info)}. `evrun keys create NAME` makes a new one."
             )
         return Caller(
             organisation_id=row["organisation_id"],
@@ -146,9 +162,15 @@ def create_key(
 ) -> str:
     """Create a key of the default organisation and return it; it cannot be read again.
 
-    It is good for ever unless `expires_in` says how long. Raises `Conflict` if a key of that name
-    is in use.
+    It is good for ever unless `expires_in` says how long. Raises `Rule` for a name that cannot be
+    shown, `Conflict` if a key of that name is in use.
     """
+    if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Rule(
+            ("name",),
+            f"A key's name has 1 to {_LONGEST_NAME} printable characters, in one line: "
+            f"{name[:40]!r} has not. Choose another.",
+        )
     key = generate_key()
 
     def work(connection: Connection) -> None:
@@ -171,6 +193,13 @@ def create_key(
 
     database.write(work)
     return key
+
+
+def printable(name: str) -> str:
+    """Return a name with escapes in place of what a terminal would obey."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in name
+    )
 
 
 def list_keys(database: Database) -> list[KeyInfo]:

@@ -15,10 +15,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from evrun._files import replacing
+from evrun.server.backends.choice import parse
 from evrun.server.refusals import DatabaseUnusable
 
 if TYPE_CHECKING:
@@ -33,12 +31,7 @@ def back_up(url: str, path: Path) -> None:
     It is a SQLite file, or an archive for `pg_restore`. The schema is copied as it is, so that a
     copy can be made before an upgrade. Raises `DatabaseUnusable` or `ConfigurationError`.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise DatabaseUnusable(
-            f"{url!r} is no database URL. Write sqlite:///evals.db, for example."
-        ) from None
+    parsed = parse(url)
     if parsed.get_backend_name() == "postgresql":
         _dump(parsed, path)
     elif parsed.get_backend_name() == "sqlite" and parsed.database:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
     from evrun.server.refusals import Refusal
 
@@ -34,10 +34,11 @@ _FORK_PATIENCE = 5.0  # seconds that a fork waits for running transactions
 class Database:
     """The database at a SQLAlchemy URL: `sqlite:///evals.db` or `postgresql+psycopg://…`.
 
-    It opens at its first use. Raises `DatabaseUnusable` for a URL that is none.
+    A text is parsed, so that `%` and `?` in a file's name are written `%25` and `%3F`; a `URL` is
+    taken as it is. It opens at its first use. Raises `DatabaseUnusable` for a URL that is none.
     """
 
-    def __init__(self, url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(self, url: str | URL, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self._backend = backend_for(url, busy_timeout=busy_timeout)
         self._reset()
         forking.watch(self)
@@ -124,7 +125,11 @@ class Database:
         self.open()
         with self._idle:
             self._active += 1
-        future = submit(self._commits)
+        try:
+            future = submit(self._commits)
+        except BaseException:
+            self._finished(None)
+            raise
         future.add_done_callback(self._finished)
         return future
 

@@ -49,7 +49,7 @@ class EmbeddedServer:
             database = where
         else:
             self._path = Path(where).absolute()
-            database = _file(self._path)
+            database = Database(URL.create("sqlite", database=str(self._path)))
         self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
@@ -92,11 +92,6 @@ class EmbeddedServer:
     def close(self) -> None:
         """Let requests under way finish, then close the file. Closing twice is fine."""
         self._finalizer()
-
-
-def _file(path: Path) -> Database:
-    url = URL.create("sqlite", database=str(path))
-    return Database(url.render_as_string(hide_password=False))
 
 
 class _Cell:

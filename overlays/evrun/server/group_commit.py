@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define, field
 from sqlalchemy.exc import StatementError
 
-from evrun.server.refusals import OutcomeUnknown, Refusal, Unavailable
+from evrun.server.refusals import Conflict, OutcomeUnknown, Refusal, Rule, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -38,7 +38,8 @@ BATCH = 128
 _ATTEMPTS = 20  # of work that loses races; each loss means that another write succeeded
 _IDLE = 5.0  # seconds after which the thread ends
 _PATIENT = 8  # threads for what waits for other writers
-_AWAY = 0.25  # seconds until a database that broke off a commit is tried again
+_AWAY = 0.5  # seconds until a database that broke off a commit is tried again
+_NO_THREAD = "The machine has no thread left for the server. Try again."
 
 
 @define(eq=False)
@@ -101,11 +102,16 @@ class GroupCommit:
         return self._queue(_Item(work, question, kind, repeatable))
 
     def _queue(self, item: _Item) -> Future[Any]:
+        """Queue work. Raises `Unavailable` if nobody can do it."""
         with self._changed:
-            self._waiting.append(item)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="evrun-writer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="evrun-writer", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise Unavailable(_NO_THREAD) from error
+                self._thread = thread
+            self._waiting.append(item)
             self._changed.notify()
         return item.future
 
@@ -128,7 +134,13 @@ class GroupCommit:
                     self._thread = None
                     return
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._commit([item for item in batch if item.future.set_running_or_notify_cancel()])
+            batch = [item for item in batch if item.future.set_running_or_notify_cancel()]
+            try:
+                self._commit(batch)
+            except BaseException as error:  # noqa: BLE001 - a defect; the thread must outlive it
+                for item in batch:
+                    if not item.future.done():
+                        item.future.set_exception(error)
 
     def _commit(self, batch: list[_Item]) -> None:
         """Do a batch in one transaction; what must wait for other writers, on its own."""
@@ -167,10 +179,11 @@ class GroupCommit:
                     aside += [each for each in alike if not self._one(connection, each, settled)]
                 committing = True
         except StatementError as error:
-            if not committing or self._backend.undone(cause_of(error)):
+            if not committing or self._undone(error):
                 raise
-            for item in batch:
-                item.doubt = _doubt()
+            for item, _, refusal in settled:
+                if refusal is None:  # the others had changed nothing
+                    item.doubt = _doubt()
             return [], batch
         return settled, aside
 
@@ -216,14 +229,24 @@ class GroupCommit:
         else:
             if self._patient is None:
                 self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
-            self._patient.submit(self._in_time, item)
+            claim = threading.Lock()
+            try:
+                self._patient.submit(self._in_time, item, claim)
+            except RuntimeError:  # no new thread; an old one may have taken it all the same
+                if claim.acquire(blocking=False):
+                    self._fail(item, Unavailable(_NO_THREAD))
 
-    def _in_time(self, item: _Item) -> None:
+    def _in_time(self, item: _Item, claim: threading.Lock) -> None:
         """Do one piece of work unless all threads were waiting for others until now."""
-        if time.monotonic() - item.since > self._backend.busy_timeout:
+        if not claim.acquire(blocking=False):
+            return
+        if self._is_late(item):
             self._fail(item, Unavailable("Too many writers wait for others. Try again."))
         else:
             self._alone(item)
+
+    def _is_late(self, item: _Item) -> bool:
+        return time.monotonic() - item.since > self._backend.busy_timeout
 
     def _alone(self, item: _Item) -> None:
         """Do one piece of work in a transaction of its own."""
@@ -242,7 +265,7 @@ class GroupCommit:
                     committing = True
             except StatementError as error:
                 cause = cause_of(error)
-                if committing and not self._backend.undone(cause):
+                if committing and not self._undone(error):
                     item.doubt = _doubt()
                 pause = self._pause(item, cause, attempt)
                 if pause is None or attempt == _ATTEMPTS - 1:
@@ -254,17 +277,34 @@ class GroupCommit:
 
     def _pause(self, item: _Item, cause: BaseException, attempt: int) -> float | None:
         """Return the seconds after which failed work is done again, None if it is not."""
+        if item.doubt is not None and not item.repeatable:
+            return None
         if self._backend.lost_a_race(cause, patient=True):
             return random.uniform(0, 0.002) * attempt  # noqa: S311 - no secret
         # One writer must not keep all others waiting: there the caller asks again.
-        again = item.doubt is not None and item.repeatable and self._backend.many_writers
-        return _AWAY if again else None
+        if item.doubt is None or self._is_late(item) or not self._backend.many_writers:
+            return None
+        return _AWAY
+
+    def _undone(self, error: BaseException) -> bool:
+        """Return whether a failed commit has certainly changed nothing."""
+        causes = []
+        reason: BaseException | None = error
+        while reason is not None:  # undoing it may have failed too, and hides why
+            if isinstance(reason, StatementError):
+                causes.append(cause_of(reason))
+            reason = reason.__context__
+        return all(self._backend.undone(cause) for cause in causes)
 
     def _fail(self, item: _Item, error: BaseException) -> None:
-        """Say why work is not done, or that it may be done all the same."""
+        """Say why work is not done, or that it may be done all the same.
+
+        Done again, it may be refused for reasons that come before it is looked whether it is done,
+        such as a key that was revoked since. Those of its own come after that.
+        """
         reason = explained(self._backend, error)
-        refused = isinstance(reason, Refusal) and not isinstance(reason, Unavailable)
-        item.future.set_exception(reason if refused or item.doubt is None else item.doubt)
+        settled = isinstance(reason, Rule | Conflict)
+        item.future.set_exception(reason if settled or item.doubt is None else item.doubt)
 
 
 def _doubt() -> OutcomeUnknown:

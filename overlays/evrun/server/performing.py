@@ -87,9 +87,13 @@ class _Asking:
     content: bytes = field(repr=False)
 
     def joins(self) -> bool:
-        """Return whether nothing needs a look at whose the request is, before it is read."""
+        """Return whether nothing needs a look at whose the request is, before it is read.
+
+        Strangers do not take the writer's time.
+        """
         return (
             self.operation.joins
+            and self.performer.authenticator.has_met(self.key)
             and len(self.content) <= SMALL
             and "content-encoding" not in self.request.headers
             and self._counted()

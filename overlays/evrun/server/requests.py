@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -60,6 +61,7 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
     return parsed
 
 
+@cache
 def _list_fields(model: type[BaseModel]) -> set[str]:
     return {
         name

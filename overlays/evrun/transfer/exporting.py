@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from evrun._version import __version__
@@ -46,6 +47,8 @@ class Export:
         """Yield what an import needs, in the order in which it needs it."""
         with Ledger() as seen:
             self._seen = seen
+            content = self._content()
+            first = next(content)  # before the header: of what is not there, nothing is written
             yield record(
                 "export",
                 id=self._subject,
@@ -53,7 +56,7 @@ class Export:
                 version=__version__,
                 created_at=datetime.now(UTC),
             )
-            for each in self._content():
+            for each in chain((first,), content):
                 self.counts[each["kind"]] += 1
                 yield each
             yield record("end", counts=dict(self.counts))

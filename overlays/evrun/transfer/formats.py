@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Protocol
 
 from evrun.errors import ConfigurationError, InvalidRequestError
@@ -40,8 +41,10 @@ _READERS: dict[str, Callable[[IO[bytes]], Iterator[Record]]] = {
 
 def write(records: Iterable[Record], stream: IO[bytes], format_name: str) -> None:
     """Write records as they come. Raises `InvalidRequestError` for what the format cannot hold."""
+    remaining = iter(records)
+    first = list(islice(remaining, 1))  # a writer may begin with a header: not if there is nothing
     writer = WRITERS[format_name](stream)
-    for record in records:
+    for record in chain(first, remaining):
         try:
             writer.write(record)
         except ValueError as error:
@@ -68,7 +71,9 @@ def read(path: Path) -> Iterator[Record]:
         raise
     except ValueError as error:
         raise InvalidRequestError(
-            f"{path} is no file that `evrun export` wrote: {error}.", parameter="file"
+            f"{path} is no file that `evrun export` wrote, or was changed since: {error}. "
+            "Export it again.",
+            parameter="file",
         ) from error
 
 

@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 _SHOWN = 20  # things left out that are named; the rest is counted
 
 _EVALUATOR = ("name", "description", "arguments_type", "return_type", "type")
+_NEEDED = {
+    "export": (),
+    "project": ("id", "name"),
+    "config": ("id", "project_id", "config"),
+    "evaluator": ("id",),
+    "dataset": ("id", "name"),
+    "datapoint": ("id", "dataset_id"),
+    "session": ("id",),
+    "log": ("id", "run_id", "datapoint_id"),
+    "result": ("id", "run_id", "log_id", "evaluator_id"),
+    "run": ("id", "project_id", "config_id", "dataset_id", "evaluator_ids", "status"),
+    "end": (),
+}
+"""Of a record, by its kind: what must be there. All that is exported has it."""
 _OUTSIDE = ("external", "human")
 _CONFIG_ONLY = {"id", "type", "tool_configs"}
 """Of a config in an answer: what no request takes. Tool configs repeat the tools, deprecated."""
@@ -31,7 +45,10 @@ _TOOL_FIELDS = ("name", "description", "parameters", "source")
 
 
 class Import:
-    """An import of the records that `source` yields, each time anew, into what `client` reaches."""
+    """An import of the records that `source` yields, each time anew, into what `client` reaches.
+
+    Errors call the source as `called` says.
+    """
 
     def __init__(
         self,
@@ -40,11 +57,13 @@ class Import:
         ledger: Ledger,
         *,
         project: str | None = None,
+        called: str = "The file",
     ) -> None:
         self._client = client
         self._source = source
         self._ledger = ledger
         self._project_name = project
+        self._called = called
         self._rows = Rows(client, ledger)
         self._known: list[Evaluator] | None = None
         self.counts: Counter[str] = Counter()
@@ -82,27 +101,43 @@ class Import:
                 self._check_start(record)
                 continue
             if kind not in KINDS:
-                raise InvalidRequestError(f"Record {number + 1} is of no known kind: {kind!r}.")
+                raise InvalidRequestError(
+                    f"{self._called}, record {number + 1}: {kind!r} is no kind of record that this "
+                    "evrun knows. Export it again, or upgrade: pip install -U evrun"
+                )
+            missing = [name for name in _NEEDED[kind] if name not in record]
+            if missing:
+                raise InvalidRequestError(
+                    f"{self._called}, record {number + 1}: the {kind} has no {missing[0]}. "
+                    "Was the file edited? Export it again."
+                )
             if kind == "log":
                 self._ledger.put("present", record["id"], "")
             counts[kind] += 1
         counts.pop("end", None)
         if last["kind"] != "end" or last.get("counts", {}) != dict(counts):
             raise InvalidRequestError(
-                "The file is not whole: its last record must count the others. Export it again."
+                f"{self._called} is not whole: its last record must count the others. "
+                "Export it again."
             )
 
     def _check_start(self, record: Record) -> None:
         if record.get("kind") != "export" or not isinstance(record.get("format"), int):
-            raise InvalidRequestError("The file does not begin as what `evrun export` writes.")
+            raise InvalidRequestError(
+                f"{self._called} does not begin as what `evrun export` writes. "
+                "Name a file that it wrote."
+            )
         if record["format"] > FORMAT:
             raise InvalidRequestError(
-                f"The file was written by a newer evrun ({record.get('version')}). "
+                f"{self._called} was written by a newer evrun ({record.get('version')}). "
                 "Upgrade: pip install -U evrun"
             )
         mark = f"{record.get('id')} {record.get('created_at')}"
         if not self._ledger.put("file", "", mark) and self._ledger.get("file", "") != mark:
-            raise InvalidRequestError("The ids are kept from the import of another file.")
+            raise InvalidRequestError(
+                f"The ids are kept from the import of another file than {self._called}. "
+                "Name another file with --ids, or the one that was imported."
+            )
 
     def _prepare(self, record: Record) -> None:
         """Make what is no log and no result."""
@@ -206,7 +241,8 @@ class Import:
                 self._result(record)
         if waiting and not done:
             raise InvalidRequestError(
-                f"{waiting} logs or results wait for one another in a circle. Was the file edited?"
+                f"{self._called}: {waiting} logs or results wait for one another in a circle. "
+                "Was it edited? Export it again."
             )
         return waiting > 0
 
@@ -308,6 +344,7 @@ class Import:
         found = self._ledger.get(kind, old)
         if found is None:
             raise InvalidRequestError(
-                f"The file names the {kind} {old} before it says what it is. Was it edited?"
+                f"{self._called} names the {kind} {old} before it says what it is. "
+                "Was it edited? Export it again."
             )
         return found

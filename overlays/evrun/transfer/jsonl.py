@@ -36,15 +36,22 @@ def read_jsonl(stream: IO[bytes]) -> Iterator[Record]:
     for number, line in enumerate(stream, start=1):
         try:
             found = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"line {number} is no text in UTF-8") from error
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"line {number} is no JSON ({error.msg}, at character {error.colno})"
+            ) from error
         if not isinstance(found, dict):
-            raise ValueError(f"line {number}: no JSON object")  # noqa: TRY004 - one error for all
-        yield {
-            name: datetime.fromisoformat(value) if COLUMNS.get(name) == "time" else value
-            for name, value in found.items()
-            if value is not None
-        }
+            raise ValueError(f"line {number} is no JSON object")  # noqa: TRY004 - one error for all
+        try:
+            yield {
+                name: datetime.fromisoformat(value) if COLUMNS.get(name) == "time" else value
+                for name, value in found.items()
+                if value is not None
+            }
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"line {number} has a time that is none") from error
 
 
 def _shown(value: Any) -> Any:

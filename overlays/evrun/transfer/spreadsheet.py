@@ -59,15 +59,40 @@ def read_csv(stream: IO[bytes]) -> Iterator[Record]:
         names = next(rows, [])
         for row in rows:
             if row:
-                yield {
-                    name: value(shown, COLUMNS.get(name, "text"))
-                    for name, shown in zip(names, row, strict=True)
-                    if shown
-                }
+                yield _record(names, row)
+    except UnicodeDecodeError as error:
+        # Text is decoded ahead of the rows.
+        raise ValueError(f"line {_first_odd_line(stream)} is no text in UTF-8") from error
     except (csv.Error, ValueError) as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
     finally:
         text.detach()
+
+
+def _record(names: list[str], row: list[str]) -> Record:
+    if len(row) != len(names):
+        raise ValueError(f"the first line names {len(names)} columns, and here are {len(row)}")
+    found: Record = {}
+    for name, shown in zip(names, row, strict=True):
+        if shown:
+            kind = COLUMNS.get(name, "text")
+            try:
+                found[name] = value(shown, kind)
+            except ValueError as error:
+                raise ValueError(
+                    f"the cell under {name} is no {'time' if kind == 'time' else 'JSON'}"
+                ) from error
+    return found
+
+
+def _first_odd_line(stream: IO[bytes]) -> int:
+    stream.seek(0)
+    for number, line in enumerate(stream, start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return number
+    raise AssertionError  # pragma: no cover - one of them is
 
 
 def cell(value: Any, kind: ColumnType) -> str:

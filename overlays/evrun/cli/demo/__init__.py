@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,9 @@ def _table(verdicts: Iterable[Verdict]) -> Table:
 
 
 def _next_commands(evaluation: Evaluation, path: Path) -> tuple[str, ...]:
-    database = f"sqlite:///{path}"
+    from sqlalchemy import URL  # noqa: PLC0415 - an optional extra
+
+    database = shlex.quote(URL.create("sqlite", database=str(path)).render_as_string())
     address = f"http://127.0.0.1:8000/v4/evaluations/{evaluation.run.id}?evaluator_aggregates=true"
     return (
         f"export EVRUN_API_KEY=$(evrun keys create me --database {database})",

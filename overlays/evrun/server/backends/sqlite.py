@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 
 from evrun.server import migrations
 from evrun.server.backends.backend import Backend, json_text
@@ -18,7 +18,7 @@ from evrun.server.refusals import DatabaseUnusable, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 _TURN = 0.02  # seconds after which a process that never pauses lets others write
@@ -30,9 +30,15 @@ _SENTENCES = {
     sqlite3.SQLITE_READONLY: "The database is read-only: check its permissions and its disk.",
     sqlite3.SQLITE_IOERR: "The disk under the database failed to read or write: check the disk.",
     sqlite3.SQLITE_FULL: "The disk under the database is full: make room there.",
-    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened: does its folder exist?",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened: its folder must take writes.",
     sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "The file is no SQLite database.",
+}
+# Of a commit's I/O, what comes before it is complete in the journal.
+_BEFORE_THE_COMMIT = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
 }
 _PERMANENT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
 
@@ -111,12 +117,19 @@ class Sqlite(Backend):
         del patient
         assert self._writer is not None  # noqa: S101 - `open` set it
         self._let_others_write()
-        with self._writer.begin() as connection:
-            yield connection
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except Exception as error:
+            if _code(getattr(error, "orig", error)) == sqlite3.SQLITE_READONLY:
+                # A connection stays read-only as it began, also when the disk takes writes again,
+                # and so does each new one while others are open: they share what maps the `-shm`.
+                self.rest()
+            raise
 
     def explain(self, error: BaseException) -> Exception | None:
         """Return a sentence for SQLite's own reasons."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         sentence = _SENTENCES.get(code)
         if sentence is None:
             return None
@@ -127,10 +140,11 @@ class Sqlite(Backend):
     def undone(self, error: BaseException) -> bool:
         """Return whether the commit is not in the journal.
 
-        One that could not be synced is there: this process goes on without it, and writes over it.
-        But the next to open the file after a crash would find it, and it is whole.
+        What fails after it was written, such as its sync, leaves it there: this process goes on
+        without it, and writes over it. But the next to open the file after a crash would find it.
         """
-        return getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_IOERR_FSYNC
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF != sqlite3.SQLITE_IOERR or code in _BEFORE_THE_COMMIT
 
     def lost_a_race(self, error: BaseException, *, patient: bool) -> bool:
         """Return False: there is one writer, so nobody races."""
@@ -146,7 +160,7 @@ class Sqlite(Backend):
 
     def _engine(self, begin: str, *, connections: int) -> Engine:
         engine = create_engine(
-            f"sqlite:///{self.path}",
+            URL.create("sqlite", database=str(self.path)),  # a text would be parsed once more
             pool_size=connections,
             max_overflow=-1,
             pool_timeout=60,
@@ -172,19 +186,23 @@ class Sqlite(Backend):
         return engine
 
     def _prepare(self, writer: Engine) -> None:
+        # A plain look first: what is somebody else's stays as it is, to the last byte, and opening
+        # a current database imports no Alembic.
+        current = migrations.is_current(self.revision(), self.name)
         raw = writer.raw_connection()
         try:
             assert isinstance(raw.dbapi_connection, sqlite3.Connection)  # noqa: S101
             _write_ahead(raw.dbapi_connection, self.busy_timeout)
         finally:
             raw.close()
-        with writer.connect() as connection:
-            # A plain look first: opening a current database imports no Alembic.
-            revision = migrations.current(connection)
-            connection.rollback()
-        if not migrations.is_current(revision, self.name):
+        if not current:
             with writer.begin() as connection:
                 migrations.upgrade(connection, self.name)
+
+
+def _code(error: object) -> int:
+    """Return SQLite's primary result code, 0 for another's error."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _begin(connection: sqlite3.Connection, statement: str, timeout: float) -> None:
@@ -199,7 +217,7 @@ def _begin(connection: sqlite3.Connection, statement: str, timeout: float) -> No
             try:
                 connection.execute(statement)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                if _code(error) != sqlite3.SQLITE_BUSY:
                     raise
                 if time.monotonic() > deadline:
                     raise
@@ -217,7 +235,7 @@ def _write_ahead(connection: sqlite3.Connection, timeout: float) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            busy = _code(error) == sqlite3.SQLITE_BUSY
             if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
