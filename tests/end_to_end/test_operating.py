@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import ssl
@@ -52,15 +53,23 @@ class Service:
 @contextmanager
 def service(cwd: Path, *arguments: str, **more: str) -> Iterator[Service]:
     """Run `evrun serve`, and stop it if it has not been."""
+    command: tuple[str | Path, ...] = (COMMAND, "serve", "--port", "0", *arguments)
+    with started(cwd, command, subprocess.PIPE, more) as running:
+        yield running
+
+
+@contextmanager
+def started(
+    cwd: Path, command: tuple[str | Path, ...], stdout: int, more: dict[str, str]
+) -> Iterator[Service]:
     with subprocess.Popen(
-        [COMMAND, "serve", "--port", "0", *arguments],
+        command,
         cwd=cwd,
         env=environment(PYTHONUNBUFFERED="1", **more),
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
         assert process.stderr is not None
         said: list[str] = []
         for line in process.stderr:
@@ -69,10 +78,8 @@ def service(cwd: Path, *arguments: str, **more: str) -> Iterator[Service]:
                 break
         (base_url,) = (found[1] for line in said if (found := _ADDRESS.search(line)))
         running = Service(process, base_url, said)
-        readers = [
-            threading.Thread(target=keep, args=(process.stdout, running.lines)),
-            threading.Thread(target=keep, args=(process.stderr, running.said)),
-        ]
+        kept = ((process.stdout, running.lines), (process.stderr, running.said))
+        readers = [threading.Thread(target=keep, args=each) for each in kept if each[0]]
         for reader in readers:
             reader.start()
         try:
@@ -165,6 +172,24 @@ def test_the_access_log_can_be_turned_off(tmp_path: Path) -> None:
     assert server.lines == []
 
 
+@pytest.mark.parametrize("gone", ["from the start", "later"])
+def test_an_access_log_that_nobody_takes_is_one_sentence(tmp_path: Path, gone: str) -> None:
+    """At most: requests are answered as ever, the other log is not filled, and the status is 0."""
+    reader, writer = os.pipe()
+    redirected = 'exec "$0" "$@" >&-' if gone == "from the start" else 'exec "$0" "$@"'
+    command = ("sh", "-c", redirected, COMMAND, "serve", "--port", "0")
+    with started(tmp_path, command, writer, {}) as server:
+        os.close(writer)
+        os.close(reader)
+        for _ in range(5):
+            assert httpx.get(f"{server.root}/healthz").status_code == 200
+        assert server.stop() == 0
+    said = "\n".join(server.said)
+    assert said.count("The access log is not written") == (1 if gone == "later" else 0)
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+
+
 def metrics(server: Service) -> dict[tuple[str, ...], float]:
     """Return every sample by its name and the values of its labels."""
     response = httpx.get(f"{server.root}/metrics")
@@ -255,23 +280,33 @@ def test_a_certificate_that_is_none_is_one_line(tmp_path: Path, authority: trust
 
 
 @pytest.mark.parametrize(
-    ("host", "tls", "warned"),
+    ("host", "bound", "tls", "warned"),
     [
-        ("0.0.0.0", False, True),  # noqa: S104 - nothing listens there
-        ("::", False, True),
-        ("192.0.2.1", False, True),
-        ("192.0.2.1", True, False),
-        ("127.0.0.1", False, False),
-        ("::1", False, False),
+        ("0.0.0.0", "0.0.0.0", False, True),  # noqa: S104 - nothing listens there
+        ("::", "::", False, True),
+        ("::1234:5", "::1234:5", False, True),
+        ("192.0.2.1", "192.0.2.1", False, True),
+        ("localhost.example.com", "192.0.2.1", False, True),
+        ("192.0.2.1", "192.0.2.1", True, False),
+        ("127.0.0.1", "127.0.0.1", False, False),
+        ("localhost", "127.0.0.1", False, False),
+        ("::1", "::1", False, False),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1", False, False),
     ],
 )
 def test_it_warns_when_keys_travel_in_the_clear(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, tls: bool, warned: bool
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    host: str,
+    bound: str,
+    tls: bool,
+    warned: bool,
 ) -> None:
-    """Not within this machine, and not under TLS."""
+    """Not within this machine, whatever it is called, and not under TLS."""
     url = f"sqlite:///{tmp_path / 'evrun.db'}"
     database = Database(url)
-    _announce(database, url, host, 8000, tls=tls)
+    _announce(database, url, host, (bound, 8000), tls=tls)
     database.close()
     said = capsys.readouterr().err
     assert ("WARNING: other machines can reach it" in said) is warned

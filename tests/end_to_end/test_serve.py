@@ -269,6 +269,17 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "ä..b", "fe80::1%nowhere"])
+def test_a_host_that_is_none_is_one_line(tmp_path: Path, host: str) -> None:
+    """An address of another machine, no name at all, or one of no network: not the port's fault."""
+    result = evrun("serve", "--host", host, "--port", "0", cwd=tmp_path, check=False)
+    assert result.returncode == 3
+    assert result.stderr.startswith(f"evrun: Cannot listen on {host}: ")
+    assert "Give --host an address of this machine" in result.stderr
+    assert "--port" not in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_no_answer_waits_for_an_acknowledgement() -> None:
     """Connections have Nagle's algorithm off: it would cost 44 ms a request."""
     with (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ from psycopg.errors import DiskFull
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from test_operating import Service, service
+
+from evrun.server.serving import GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +125,35 @@ def test_a_read_only_postgresql(postgres: Postgres, url: str, tmp_path: Path) ->
         postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     unknown(load)
     refuse(load, "The database is read-only: let it be written again", *RESTARTING)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_while_postgresql_hangs(
+    workers: str, postgres: Postgres, url: str, tmp_path: Path
+) -> None:
+    """Who waits for it is told that it may be done or not, and the server ends all the same."""
+    key = new_key(tmp_path, database=url)
+    options = ("--database", url, "--workers", workers, "--drain-timeout", "1")
+    with (
+        service(tmp_path, *options) as server,
+        ThreadPoolExecutor() as pool,
+        postgres.frozen(),
+    ):
+        http = httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60)
+        asked = [pool.submit(http.post, "/projects", json={"name": "p"}) for _ in range(3)]
+        ready = httpx.get(f"{server.root}/readyz", timeout=60)
+        assert (ready.status_code, "does not answer" in ready.text) == (503, True)
+        assert not any(each.done() for each in asked)
+        before = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - before < 1 + GRACE + 10
+        for each in asked:
+            assert each.result().status_code == 500
+            assert "it may be done all the same" in each.result().text
+        http.close()
+    said = "\n".join(server.said)
+    assert "The database does not answer what is under way" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.soak

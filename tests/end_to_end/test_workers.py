@@ -102,6 +102,27 @@ def test_workers_are_replaced_and_drain(tmp_path: Path, url: str) -> None:
     assert "Traceback" not in "\n".join(server.said)
 
 
+def test_a_worker_that_cannot_start_is_tried_again(
+    tmp_path: Path, postgres: Postgres, url: str
+) -> None:
+    """While PostgreSQL is down no worker starts; when it is back, so are they."""
+    with service(tmp_path, "--workers", "2", "--database", url) as server:
+        (killed, other) = workers()
+        postgres.stop("immediate")
+        try:
+            killed.kill()
+            eventually(lambda: "Application startup failed" in "\n".join(server.said))
+            assert other.is_running()
+        finally:
+            postgres.start()
+        said = len(server.said)
+        eventually(lambda: any("startup complete" in line for line in server.said[said:]))
+        assert httpx.get(f"{server.root}/readyz", timeout=30).status_code == 200
+        assert len(workers()) == 2
+        assert server.stop() == 0
+    assert "A worker cannot start" not in "\n".join(server.said)
+
+
 def test_workers_end_with_their_supervisor(tmp_path: Path, url: str) -> None:
     """A killed supervisor leaves nobody behind who would keep the port from the next server."""
     with service(tmp_path, "--workers", "2", "--database", url) as server:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from sqlalchemy import MetaData, String, column, create_engine, func, make_url, select, table
 
@@ -93,6 +94,20 @@ class Postgres:
             stderr=subprocess.DEVNULL,  # which says so if it does not run
             check=False,
         )
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep the server from doing anything: connections stand, and nothing answers."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.suspend()  # first, so that it makes no more processes
+        everyone = [*postmaster.children(recursive=True), postmaster]
+        for each in everyone:
+            each.suspend()
+        try:
+            yield
+        finally:
+            for each in everyone:
+                each.resume()
 
     def start(self) -> None:
         """Start the server unless it runs."""

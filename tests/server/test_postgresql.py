@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from databases import Postgres
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
 T = TypeVar("T")
 
@@ -308,6 +309,60 @@ def test_a_connection_lost_in_the_middle_is_503(database: Database) -> None:
     with pytest.raises(Unavailable, match=r"starting or stopping|cannot be reached"):
         database.write(work)
     create_key(database, "afterwards")
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("idle_in_transaction_session_timeout", "a transaction that idled too long"),
+        ("transaction_timeout", "a transaction that took longer than it allows"),
+    ],
+)
+def test_a_transaction_that_postgresql_ends_is_503(
+    database: Database, setting: str, sentence: str
+) -> None:
+    """Its own limits are no defect of ours."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(api_keys.delete())
+        connection.exec_driver_sql(f"SET LOCAL {setting} = '50ms'")
+        time.sleep(0.5)
+        connection.execute(api_keys.delete())
+
+    with pytest.raises(Unavailable, match=sentence):
+        database.write(work)
+    create_key(database, "afterwards")
+
+
+def test_a_host_that_vanishes_is_noticed(url: str) -> None:
+    """Connections to it end in seconds rather than hours, unless the URL says otherwise."""
+
+    def patience(url: URL) -> dict[str, str]:
+        database = Database(url.render_as_string(hide_password=False))
+        found = database.read(lambda c: c.connection.driver_connection.info.get_parameters())  # type: ignore[union-attr]
+        database.close()
+        names = ("connect_timeout", "tcp_user_timeout")
+        return {k: v for k, v in found.items() if k in names or k.startswith("keepalives")}
+
+    ours = {
+        "connect_timeout": "10",
+        "keepalives_idle": "10",
+        "keepalives_interval": "3",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+    }
+    assert patience(make_url(url)) == ours
+    other = {"connect_timeout": "5", "tcp_user_timeout": "0", "keepalives": "0"}
+    assert patience(make_url(url).update_query_dict(other)) == {**ours, **other}
+
+
+def test_a_server_that_says_nothing_cannot_be_reached() -> None:
+    """It takes the connection and no more, as one that is stopped does: 503 before long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"postgresql://u@127.0.0.1:{port}/d?connect_timeout=2")
+        with pytest.raises(Unavailable, match="PostgreSQL cannot be reached. Does it run"):
+            database.open()
 
 
 def test_a_locked_object_keeps_only_its_own_work_waiting(database: Database, url: str) -> None:

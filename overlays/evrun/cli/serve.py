@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import re
+import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from evrun.server.faults import Schedule
     from evrun.server.serving import Settings
 
-_LOOPBACK = ("127.", "::1", "localhost")
+_NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not help
 
 
 class Size(click.ParamType[int]):
@@ -133,6 +136,9 @@ def serve(host: str, port: int, database: str, **options: Any) -> None:
 
     SIGTERM or Ctrl-C stops it: what is under way finishes, and what is new gets 503 meanwhile.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until there is a server that heeds it: no trace of whatever is imported just then.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
     schedule = None if options["faults"] is None else _read(options["faults"])
@@ -141,7 +147,7 @@ def serve(host: str, port: int, database: str, **options: Any) -> None:
 
         _check_workers(options["workers"], store, schedule)
         settings = _settings(options, schedule)
-        _announce(store, database, host, listener.getsockname()[1], tls=settings.tls)
+        _announce(store, database, host, listener.getsockname(), tls=settings.tls)
         if schedule is not None:
             _warn(options["faults"], schedule)
         store.close()  # whoever answers opens it
@@ -208,14 +214,11 @@ def _warn(faults: str | None, schedule: Schedule) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        # `create_server` adds the address in brackets, which stands in front already.
-        reason = (error.strerror or str(error)).partition(" (")[0]
-        raise ConfigurationError(
-            f"Cannot listen on {host}, port {port}: {reason}. "
-            "Choose another with --port, or let --port 0 take a free one."
-        ) from error
+        # Here, since `create_server` does not tell a failure of this from others.
+        (*_, address), *_ = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM)
+        listener = socket.create_server(address, family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(_unable(host, port, error)) from error
     # An answer leaves in two writes. Nagle's algorithm would hold the second until the client
     # acknowledges the first, which it delays: 44 ms a request, measured, instead of 2. asyncio
     # turns it off only for sockets that it makes itself; connections inherit this.
@@ -223,11 +226,38 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(store: Database, database: str, host: str, port: int, *, tls: bool) -> None:
+def _unable(host: str, port: int, error: OSError | UnicodeError) -> str:
+    """Return why nobody can listen there, and whether the host or the port is to be changed."""
+    if isinstance(error, UnicodeError):  # what Python makes of a name before it is looked up
+        reason = "this is no name of a host"
+    else:
+        # `create_server` adds the address in brackets, which stands in front already.
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        if not isinstance(error, socket.gaierror) and error.errno not in _NO_HOST:
+            return (
+                f"Cannot listen on {host}, port {port}: {reason}. "
+                "Choose another with --port, or let --port 0 take a free one."
+            )
+    return (
+        f"Cannot listen on {host}: {reason}. Give --host an address of this machine: 127.0.0.1 for "
+        "itself only, 0.0.0.0 for all that it has."
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
+def _announce(
+    store: Database, database: str, host: str, bound: tuple[Any, ...], *, tls: bool
+) -> None:
     from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
 
     from evrun.server.authentication import list_keys  # noqa: PLC0415
 
+    ip, port = bound[:2]
     shown = make_url(database).render_as_string()  # without the password
     address = f"[{host}]" if ":" in host else host
     click.echo(f"evrun serves {shown}. Clients find it with", err=True)
@@ -238,7 +268,7 @@ def _announce(store: Database, database: str, host: str, port: int, *, tls: bool
             f"It has no key yet; make one with `evrun keys create NAME --database {shown}`.",
             err=True,
         )
-    if not tls and not host.startswith(_LOOPBACK):
+    if not tls and not _is_loopback(ip):
         click.echo(
             "WARNING: other machines can reach it, and keys travel in plain HTTP. "
             "Use --ssl-certfile, or a proxy with TLS in front.",

@@ -6,6 +6,7 @@ route stands for it, as in the contract.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from evrun.server.authentication import Caller
 
 Format = Literal["json", "text", "off"]
+
+_LOGGER = logging.getLogger("evrun.server")
 
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:%]{1,64}")
 _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
@@ -143,13 +146,29 @@ class AccessLog:
         self._logger.setLevel(logging.INFO)
         for handler in list(self._logger.handlers):
             self._logger.removeHandler(handler)
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        self._logger.addHandler(handler)
+        self._logger.addHandler(_Lines(sys.stdout.fileno()))
 
     def __call__(self, exchange: Exchange) -> None:
         """Write the line."""
         self._logger.info("%s", self._line(exchange))
+
+
+class _Lines(logging.StreamHandler[io.TextIOWrapper]):
+    """Writes lines to a file while it takes them: a log that cannot be written stops no server."""
+
+    def __init__(self, descriptor: int) -> None:
+        # Unbuffered, and not `sys.stdout`: lines that were not taken would be tried again when the
+        # interpreter ends, which then ends with another status.
+        raw = io.FileIO(descriptor, "w", closefd=False)
+        super().__init__(io.TextIOWrapper(raw, "utf-8", write_through=True))
+        self._told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        """Say once that lines are lost: for each it would fill the other log."""
+        if not self._told:
+            self._told = True
+            reason = sys.exc_info()[1]
+            _LOGGER.warning("The access log is not written: standard output takes none: %s", reason)
 
 
 def _json(exchange: Exchange) -> str:

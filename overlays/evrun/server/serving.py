@@ -2,17 +2,20 @@
 
 SIGTERM or SIGINT: `/readyz` and whatever is new get 503, what is under way finishes, then all
 connections are closed and `serve` returns. A second SIGINT cuts that short. With workers, each of
-them does so.
+them does so. What does not end even so, such as a wait for a database that hangs, ends with the
+process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 from uvicorn import Server
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
 
 DRAIN = 30.0
 """Seconds that requests under way get when the server stops."""
+GRACE = 5.0
+"""Seconds after that in which the database is closed, or is left as it is."""
+
+_LOGGER = logging.getLogger("uvicorn.error")
 
 
 @frozen(kw_only=True)
@@ -75,21 +82,29 @@ def serve(database_url: str, listener: socket.socket, settings: Settings) -> Non
     if settings.workers > 1:
         supervise(settings.workers, partial(_work, database_url, listener, settings))
         return
-    with _quiet_signals():
-        server.run(sockets=[listener])
+    _run(server, listener)
 
 
-def _work(database_url: str, listener: socket.socket, settings: Settings) -> None:
+def _work(
+    database_url: str, listener: socket.socket, settings: Settings, ready: Callable[[], None]
+) -> None:
     """Be one of several workers."""
-    with _quiet_signals():
-        _server(database_url, settings).run(sockets=[listener])
+    _run(_server(database_url, settings, ready), listener)
 
 
-def _server(database_url: str, settings: Settings) -> DrainingServer:
+def _run(server: DrainingServer, listener: socket.socket) -> None:
+    with _heeding_signals(server):
+        server.run(sockets=[listener])
+    server.ended.set()
+
+
+def _server(
+    database_url: str, settings: Settings, ready: Callable[[], None] | None = None
+) -> DrainingServer:
     lifecycle, metrics = Lifecycle(), Metrics()
     config = _configured(Database(database_url), settings, lifecycle, metrics)
     config.load()
-    server = DrainingServer(config, lifecycle, settings.drain)
+    server = DrainingServer(config, lifecycle, settings.drain, ready)
     metrics.connections.set_function(lambda: len(server.server_state.connections))
     return server
 
@@ -129,15 +144,56 @@ def _configured(
 class DrainingServer(Server):
     """uvicorn's server, which first lets load balancers and clients know."""
 
-    def __init__(self, config: GuardedConfig, lifecycle: Lifecycle, drain: float) -> None:
+    def __init__(
+        self,
+        config: GuardedConfig,
+        lifecycle: Lifecycle,
+        drain: float,
+        ready: Callable[[], None] | None = None,
+    ) -> None:
+        """Take what uvicorn takes, and more.
+
+        - `drain`: seconds that requests under way get.
+        - `ready` is called when requests are taken.
+        """
         super().__init__(config)
         self._lifecycle = lifecycle
         self._drain = drain
+        self._ready = ready
+        self.ended = threading.Event()
+        """Set when nothing is left that could keep the process from ending."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the database, listen, and say so."""
+        await super().startup(sockets)
+        if self._ready is not None:
+            self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain, at once."""
         self._lifecycle.draining = True
+        first, forced = not self.should_exit, self.force_exit
         super().handle_exit(sig, frame)
+        if first:
+            self._end_within(self._drain + GRACE)
+        elif self.force_exit and not forced:
+            self._end_within(GRACE)
+
+    def _end_within(self, seconds: float) -> None:
+        """End the process if it has not come to its end by then.
+
+        A thread that waits for a database which says nothing cannot be ended otherwise. Nothing is
+        lost that way: who waited for it was told that it may be done or not.
+        """
+
+        def end() -> None:
+            if not self.ended.wait(seconds):
+                _LOGGER.error(
+                    "The database does not answer what is under way; the server ends without it."
+                )
+                os._exit(0)
+
+        threading.Thread(target=end, name="evrun-end", daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on until what is under way is done, so that refusals are answers."""
@@ -154,19 +210,18 @@ class DrainingServer(Server):
 
 
 @contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """Keep the signals that stopped the server from ending the process: it ends by itself, with 0.
+def _heeding_signals(server: DrainingServer) -> Iterator[None]:
+    """Give `server` also the signals that come before uvicorn listens to them, and after.
 
-    uvicorn raises them again when it is done, for the handlers of before.
+    It then ends as soon as it has begun. uvicorn raises what stopped it again when it is done,
+    which would end the process by the signal: it ends by itself, with 0.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def ignore(_: int, __: Any) -> None:
-        """Do nothing: it is done."""
-
-    before = {each: signal.signal(each, ignore) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        each: signal.signal(each, server.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:

@@ -11,77 +11,171 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
+
+    Work = Callable[[Callable[[], None]], None]
+    """What a worker does. It calls what it is given when it is ready."""
+
+_TICK = 0.25  # seconds between two looks at the workers
+_STEADY = 10.0  # seconds after which a worker that ends has not just failed to start
+_PAUSE, _LONGEST = 0.5, 8.0  # seconds until the next worker, after the first failure and at most
 
 _LOGGER = logging.getLogger("uvicorn.error")  # where each worker says that it begins and ends
 
 
-def supervise(count: int, work: Callable[[], None]) -> None:
+def supervise(count: int, work: Work) -> None:
     """Do `work` in `count` processes, and return when SIGTERM or SIGINT has ended them.
 
-    One that dies is replaced. One that cannot even start ends all: another could not either; then
-    it raises `SystemExit`. `work` is pickled.
+    One that ends is replaced; if that goes on, after longer and longer pauses. One that fails to
+    start before any was ever ready ends all: another could not either; then it raises `SystemExit`.
+    `work` is pickled.
     """
-    _Workers(work).run(count)
+    _Workers(work, count).run()
+
+
+def pause(losses: int) -> float:
+    """Return the seconds until the next worker, after so many that ended soon in a row."""
+    return min(_LONGEST, _PAUSE * 2.0 ** min(losses - 1, 10)) if losses else 0.0
 
 
 class _Workers:
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._running: list[SpawnProcess] = []
+    def __init__(self, work: Work, count: int) -> None:
+        self._places = [_Place(work) for _ in range(count)]
         self._stopping = False
+        self._proven = False
+        self._unable = False
 
-    def run(self, count: int) -> None:
+    def run(self) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: self._stop())
-        for _ in range(count):
-            self._start()
-        unable = False
-        while self._running:
-            wait([each.sentinel for each in self._running])
-            for worker in [each for each in self._running if not each.is_alive()]:
-                self._running.remove(worker)
-                if self._stopping:
-                    continue
-                if worker.exitcode == STARTUP_FAILURE:
-                    _LOGGER.error("A worker cannot start; the server ends.")
-                    unable = True
-                    self._stop()
-                else:
-                    _LOGGER.warning("Worker %s ended; another takes its place.", worker.pid)
-                    self._start()
-        if unable:
+            signal.signal(each, self._stop)
+        while processes := self._tend():
+            wait([each.sentinel for each in processes if each is not None], _TICK)
+            # Before anybody's end is judged: whether work can be done at all.
+            self._proven |= any(place.is_ready() for place in self._places)
+            for place in self._places:
+                if place.process is not None and not place.process.is_alive():
+                    self._ended(place, place.process)
+        if self._unable:
             raise SystemExit(STARTUP_FAILURE)
 
-    def _start(self) -> None:
+    def _stop(self, *_: Any) -> None:
+        self._stopping = True
+
+    def _tend(self) -> list[SpawnProcess | None]:
+        """Return all processes, after those that are due were started, or all were told to stop.
+
+        They are told again and again: a signal that comes before a worker listens to it is lost.
+        """
+        if not self._stopping:
+            for place in self._places:
+                place.start_if_due()
+            return [place.process for place in self._places]
+        running = [place.process for place in self._places if place.process is not None]
+        for process in running:
+            process.terminate()
+        return [*running]
+
+    def _ended(self, place: _Place, process: SpawnProcess) -> None:
+        seconds = place.vacate()
+        if self._stopping:
+            return
+        if (process.exitcode or 0) > 0 and not self._proven:
+            _LOGGER.error("A worker cannot start; the server ends.")
+            self._unable = self._stopping = True
+        else:
+            _LOGGER.warning(
+                "Worker %s ended; another takes its place in %s s.", process.pid, seconds
+            )
+
+
+class _Place:
+    """Where one worker follows another."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.process: SpawnProcess | None = None
+        self._news: Connection | None = None
+        self._ready = False
+        self._since = 0.0
+        self._losses = 0
+        self._due = 0.0
+
+    def start_if_due(self) -> None:
+        if self.process is not None or time.monotonic() < self._due:
+            return
         # Not forked: threads and connections do not come along.
         context = multiprocessing.get_context("spawn")
-        worker = context.Process(target=_work_until_orphaned, args=(self._work,), daemon=True)
-        worker.start()
-        self._running.append(worker)
-        if self._stopping:  # the signal came meanwhile
-            worker.terminate()
+        self._news, tell = context.Pipe(duplex=False)
+        arguments = (self._work, tell)
+        process = context.Process(target=_work_until_orphaned, args=arguments, daemon=True)
+        with _without_interrupts():
+            process.start()
+        tell.close()
+        self.process, self._since, self._ready = process, time.monotonic(), False
 
-    def _stop(self) -> None:
-        self._stopping = True
-        for worker in self._running:
-            worker.terminate()
+    def is_ready(self) -> bool:
+        """Return whether the worker is, or was, ready."""
+        if not self._ready and self._news is not None and self._news.poll():
+            with suppress(EOFError):
+                self._news.recv_bytes()
+                self._ready = True
+        return self._ready
+
+    def vacate(self) -> float:
+        """Forget the worker, which has ended. Return the seconds until the next one."""
+        assert self._news is not None  # noqa: S101 - there was a worker
+        steady = self.is_ready() and time.monotonic() - self._since > _STEADY
+        self._news.close()
+        self._losses = 0 if steady else self._losses + 1
+        self.process = self._news = None
+        seconds = pause(self._losses)
+        self._due = time.monotonic() + seconds
+        return seconds
 
 
-def _work_until_orphaned(work: Callable[[], None]) -> None:
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Begin a process that SIGINT does not reach before it lets it.
+
+    Ctrl-C reaches every process of a terminal, and one that is still being imported would end with
+    a trace. The supervisor gets its own as soon as this is over.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it would be begun within, and let the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work_until_orphaned(work: Work, tell: Connection) -> None:
     """Do `work`, and be told to stop when the supervisor is gone.
 
     A killed one tells nobody: its workers would serve on, and keep the port from the next server.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is a server that heeds it
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_stop_when_orphaned, name="evrun-orphaned", daemon=True).start()
-    work()
+
+    def ready() -> None:
+        with suppress(OSError):  # the supervisor is gone
+            tell.send_bytes(b"ready")
+
+    work(ready)
 
 
 def _stop_when_orphaned() -> None:

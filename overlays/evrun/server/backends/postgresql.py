@@ -29,10 +29,22 @@ CONNECTIONS = 16
 _MIGRATING = 0x6576_7275_6E  # "evrun": the advisory lock under which a schema is changed
 _IDLE_LIMIT = "60s"  # after which a host that vanished in a transaction holds its locks no more
 _DRIVER = "psycopg"
+# A host that vanished says nothing any more: connections to it are given up in about 20 seconds.
+# libpq's names and units (https://www.postgresql.org/docs/current/libpq-connect.html), TCP only but
+# for the first.
+_PATIENCE = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 10,  # seconds, while an answer is waited for
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds, while what was sent is not acknowledged
+}
 
 # By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), or its class.
 _SENTENCES = {
     "25006": "The database is read-only: let it be written again, or name the primary.",
+    "25P03": "PostgreSQL ended a transaction that idled too long. Try again.",
+    "25P04": "PostgreSQL ended a transaction that took longer than it allows. Try again.",
     "40": "Too many writers at the same object. Try again.",
     "53100": "The disk under the database is full: make room there.",
     "53200": "The database is out of memory: give it more, or use fewer connections.",
@@ -141,7 +153,8 @@ class Postgresql(Backend):
             return None
         state = getattr(error, "sqlstate", None) or ""
         # Failures to connect, and lost connections, may come without a state.
-        failed = type(error).__name__ in {"OperationalError", "InterfaceError"}
+        kinds = {each.__name__ for each in type(error).__mro__}  # ConnectionTimeout is one of them
+        failed = not kinds.isdisjoint({"OperationalError", "InterfaceError"})
         if state.startswith("08") or (failed and not state):
             return Unavailable(f"PostgreSQL cannot be reached. Does it run? {_line(error)}")
         if state == "54000":  # an index takes a few kilobytes
@@ -171,6 +184,7 @@ class Postgresql(Backend):
                 pool_pre_ping=True,  # PostgreSQL may have been restarted since
                 json_serializer=json_text,
                 hide_parameters=True,  # errors reach the log, and payloads must not
+                connect_args={k: v for k, v in _PATIENCE.items() if k not in self._url.query},
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise DatabaseUnusable(

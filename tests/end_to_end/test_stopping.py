@@ -1,0 +1,115 @@
+"""`evrun serve` is stopped before it serves, or by workers that do not stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import COMMAND, environment
+from uvicorn.config import STARTUP_FAILURE
+
+from evrun.server.workers import pause
+
+if TYPE_CHECKING:
+    from databases import Postgres
+
+HERE = Path(__file__).parent
+
+
+def stopped_at(
+    module: str, folder: Path, *arguments: str, sig: str, of_workers: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `evrun serve`, which is stopped when it, or a worker, is about to import that."""
+    call = f"labour.interrupt({module!r}, of_workers={of_workers}, sig={sig!r})"
+    (folder / "sitecustomize.py").write_text(f"import labour\n{call}\n")
+    with subprocess.Popen(
+        [COMMAND, "serve", "--port", "0", *arguments],
+        cwd=folder,
+        env=environment(PYTHONPATH=os.pathsep.join((str(folder), str(HERE)))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("module", ["evrun", "click", "evrun.server.app", "evrun.server.serving"])
+def test_ctrl_c_while_it_is_imported_ends_it_quietly(tmp_path: Path, module: str) -> None:
+    """By the signal, as any program, and without a trace."""
+    result = stopped_at(module, tmp_path, sig="SIGINT")
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_server_heeds_what_comes_before_it_listens_to_it(tmp_path: Path) -> None:
+    """It ends as soon as it has begun, with status 0."""
+    result = stopped_at("uvicorn.loops.auto", tmp_path, sig="SIGTERM")
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("sig", "module"), [("SIGINT", "evrun.server.serving"), ("SIGTERM", "uvicorn.loops.auto")]
+)
+def test_workers_that_are_stopped_as_they_start_end_quietly(
+    tmp_path: Path, postgres: Postgres, module: str, sig: str
+) -> None:
+    """While they are imported, and before they listen to signals; with status 0 as later."""
+    url = postgres.create()
+    options = ("--workers", "2", "--database", url)
+    result = stopped_at(module, tmp_path, *options, sig=sig, of_workers=True)
+    postgres.drop(url)
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+
+
+def supervising(work: str, count: int = 1) -> subprocess.Popen[str]:
+    """Supervise work of `labour`'s."""
+    code = f"import labour; from evrun.server.workers import supervise; supervise({count}, {work})"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(PYTHONPATH=str(HERE)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_worker_that_overhears_a_signal_is_told_again() -> None:
+    """Such as one that does not listen yet; nobody waits for it for ever."""
+    with supervising("labour.stubborn") as supervisor:
+        assert supervisor.stderr is not None
+        assert supervisor.stderr.readline() == "ready\n"
+        supervisor.terminate()
+        assert supervisor.wait(60) == 0
+
+
+def test_a_worker_that_dies_at_once_is_replaced_after_a_pause() -> None:
+    """A machine is not kept busy with it."""
+    with supervising("labour.short") as supervisor:
+        assert supervisor.stderr is not None
+        began: list[float] = []
+        while len(began) < 2:
+            line = supervisor.stderr.readline()
+            if line.startswith("began"):
+                began.append(float(line.split()[1]))
+        supervisor.terminate()
+        assert supervisor.wait(60) == 0
+    assert began[1] - began[0] >= pause(1)
+
+
+def test_pauses_double_up_to_some_seconds() -> None:
+    """A worker that has worked for a while is replaced at once."""
+    assert [pause(losses) for losses in range(7)] == [0, 0.5, 1, 2, 4, 8, 8]
+    assert pause(10_000) == 8
+
+
+def test_workers_that_never_start_end_all() -> None:
+    """Nothing is ever served then; whoever began it is told by the status."""
+    with supervising("labour.unable", 2) as supervisor:
+        assert supervisor.wait(60) == STARTUP_FAILURE
