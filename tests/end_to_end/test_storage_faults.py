@@ -127,6 +127,7 @@ def test_a_read_only_postgresql(postgres: Postgres, url: str, tmp_path: Path) ->
     refuse(load, "The database is read-only: let it be written again", *RESTARTING)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_while_postgresql_hangs(
     workers: str, postgres: Postgres, url: str, tmp_path: Path
