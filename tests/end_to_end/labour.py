@@ -41,6 +41,8 @@ def interrupt(module: str, *, of_workers: bool, sig: str) -> None:
     SIGINT goes to all its processes, as Ctrl-C does; SIGTERM to the one that was started.
     """
     number = getattr(signal, sig)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where tests run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     class Finder:
         def find_spec(self, name: str, *_: object) -> None:

@@ -36,7 +36,11 @@ def stopped_at(
         text=True,
         start_new_session=True,
     ) as process:
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
