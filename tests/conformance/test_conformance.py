@@ -126,6 +126,7 @@ def test_the_server_keeps_the_contract_in_process(app: Starlette) -> None:
     hold(examine(load(key=KEY, examples=5, phases=phases, app=app)), phases)
 
 
+@pytest.mark.soak
 def test_the_server_keeps_the_contract_over_a_socket(served: dict[str, Any]) -> None:
     """Neither do they through `evrun serve`, with HTTP in between, nor what covers each rule."""
     hold(examine(load(examples=3, **served)))
@@ -142,6 +143,7 @@ def test_valid_requests_succeed_on_every_operation(app: Starlette, world: World)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_many_requests_keep_the_contract(app: Starlette) -> None:
     """Thousands of further requests find nothing either."""
     outcome = examine(load(key=KEY, examples=100, app=app))
@@ -150,6 +152,7 @@ def test_many_requests_keep_the_contract(app: Starlette) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_many_valid_requests_keep_the_contract(app: Starlette, world: World) -> None:
     """Nor do thousands that name what exists."""
     schema = load(key=KEY, examples=100, positive=True, app=app)
@@ -161,6 +164,7 @@ def test_many_valid_requests_keep_the_contract(app: Starlette, world: World) -> 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_many_requests_keep_the_contract_over_a_socket(served: dict[str, Any]) -> None:
     """As above, with HTTP in between."""
     phases = ("examples", "fuzzing", "stateful")
