@@ -28,16 +28,9 @@ if TYPE_CHECKING:
     from databases import Postgres
     from sqlalchemy import Connection
 
-
 BUSY = 2.0  # seconds
 
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    """Return a database on PostgreSQL."""
-    url = postgres.create()
-    yield url
-    postgres.drop(url)
+pytestmark = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 
 
 @define

@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from evrun.server import Conflict, Database, NotFound, Rule, create_key, list_keys, revoke_key
 from evrun.server.app import create_app
-from evrun.server.authentication import SCOPES, KeyScope
+from evrun.server.authentication import SCOPES, Authenticator, KeyScope, Unauthenticated
 from evrun.server.embedded import EmbeddedServer
 from evrun.server.hosting import Host
 from evrun.server.limits import UNKNOWN_LIMIT, Rate
@@ -44,6 +44,17 @@ def test_a_long_body_counts_once(database: Database) -> None:
             assert host.submit(request, body).result(30).status_code == status
     finally:
         host.stop()
+
+
+def test_only_a_key_that_was_good_is_met(database: Database) -> None:
+    """Others cannot fill the memory by being remembered, nor take what is for those."""
+    authenticator, key = Authenticator(), create_key(database, "good")
+    assert not authenticator.has_met(key)
+    database.read(lambda connection: authenticator.authenticate(connection, key))
+    assert authenticator.has_met(key)
+    with pytest.raises(Unauthenticated):
+        database.read(lambda connection: authenticator.authenticate(connection, "stranger"))
+    assert not authenticator.has_met("stranger")
 
 
 def test_only_a_hash_is_stored(database: Database, stored: Callable[[], bytes]) -> None:

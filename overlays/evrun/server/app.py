@@ -195,8 +195,8 @@ class _Server:
             raise Unauthenticated(
                 f"Send your key in the {HEADER} header. `evrun keys create NAME` makes one."
             )
-        if self._limiter is not None and self._limiter.knows(hashed := hash_key(key)):
-            self._limiter.take(hashed)
+        if self._limiter is not None and self._performer.authenticator.has_met(key):
+            self._limiter.take(hash_key(key))
             request.scope["evrun.counted"] = True
         content = b""
         if operation.body:

@@ -176,10 +176,6 @@ class RateLimiter:
         self._buckets: dict[str, _Bucket] = {}
         self._lock = threading.Lock()
 
-    def knows(self, name: str) -> bool:
-        """Return whether a request was counted under this name before."""
-        return name in self._buckets
-
     def take(self, name: str) -> None:
         """Count a request. Raises `TooMany`."""
         per_second = self._rate.requests / self._rate.seconds

@@ -100,10 +100,10 @@ class _Asking:
         """
         return (
             self.operation.joins
-            and self.performer.authenticator.has_met(self.key)
             and len(self.content) <= SMALL
             and "content-encoding" not in self.request.headers
             and self._counted()
+            and self.performer.authenticator.has_met(self.key)  # last: it hashes the key
         )
 
     def question(self) -> Asked:
