@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import pytest
+    from databases import Postgres
+
+TABLE = "organisations"
+
 
 class Absent(Database):
     """A database that cannot be reached, after it was opened."""
@@ -87,3 +92,51 @@ def test_a_server_that_stops_is_not_ready(file: Path) -> None:
             assert response.status_code == 503
             assert response.headers["Retry-After"] == "1"
         assert get(host, "/healthz").status_code == 200
+
+
+def test_tables_that_were_dropped_are_503(url: str) -> None:
+    """Of either database: the sentence says which, and that somebody has to act."""
+    database = Database(url)
+    with hosted(database) as host:
+        database.write(
+            lambda connection: connection.exec_driver_sql(f"ALTER TABLE {TABLE} RENAME TO x")
+        )
+        for path in ("/readyz", "/v4/projects"):
+            response = get(host, path)
+            assert response.status_code == 503
+            assert response.headers["X-Should-Retry"] == "false"
+            assert TABLE in response.json()["detail"]
+            assert "the tables are not those that the server opened" in response.json()["detail"]
+        database.write(
+            lambda connection: connection.exec_driver_sql(f"ALTER TABLE x RENAME TO {TABLE}")
+        )
+        assert get(host, "/readyz").status_code == 200
+
+
+def test_a_dropped_postgresql_database_is_503(postgres: Postgres) -> None:
+    """PostgreSQL runs, so that asking again is in vain."""
+    url = postgres.create()
+    with hosted(Database(url)) as host:
+        assert get(host, "/readyz").status_code == 200
+        postgres.drop(url)
+        for path in ("/readyz", "/v4/projects"):
+            response = get(host, path)
+            assert response.status_code == 503
+            assert response.headers["X-Should-Retry"] == "false"
+            assert "PostgreSQL has no such database any more" in response.json()["detail"]
+
+
+class Defective(Database):
+    """A database with a defect of ours."""
+
+    def read(self, work: Callable[[Any], Any]) -> Any:
+        raise ZeroDivisionError
+
+
+def test_a_defect_is_json_too(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As the answers of all other paths, and the log has the details."""
+    with hosted(Defective(f"sqlite:///{file}")) as host:
+        response = get(host, "/readyz")
+    assert response.status_code == 500
+    assert response.headers["X-Request-ID"] in response.json()["detail"]
+    assert "ZeroDivisionError" in caplog.text

@@ -46,7 +46,7 @@ def test_somebody_elses_database_is_refused(file: Path) -> None:
     assert file.read_bytes() == recipes
     text = b"no database, just text" * 100
     file.write_bytes(text)
-    with pytest.raises(DatabaseUnusable, match="no SQLite database"):
+    with pytest.raises(DatabaseUnusable, match="not a SQLite database"):
         Database(f"sqlite:///{file}").open()
     assert file.read_bytes() == text
     assert list(file.parent.iterdir()) == [file]

@@ -160,32 +160,36 @@ class _Server:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             request.scope["evrun.route"] = PREFIX + operations[request.method].path
-            try:
-                return await self._answer(operations[request.method], request)
-            except refusals.Refusal as refusal:
-                return _refused(refusal)
-            except asyncio.CancelledError:
-                if not self._lifecycle.draining:
-                    raise
-                if not request.scope.get("evrun.begun"):
-                    return _refused(refusals.Stopping())
-                return error_answer(
-                    500,
-                    "The server was stopped before this was done, and it may be done all the same. "
-                    "Send the request again under the same Idempotency-Key, or look.",
-                    {"Connection": "close"},
-                )
-            except Exception:
-                request_id = request.scope["evrun.request_id"]
-                route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
-                _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
-                return error_answer(
-                    500,
-                    "The server failed; this is a defect. Its log has the details under "
-                    f"{request_id}.",
-                )
+            answer = self._answer(operations[request.method], request)
+            return await self._or_refusal(answer, request)
 
         return endpoint
+
+    async def _or_refusal(self, answer: Awaitable[Response], request: Request) -> Response:
+        """Return the answer, or that to what it raises."""
+        try:
+            return await answer
+        except refusals.Refusal as refusal:
+            return _refused(refusal)
+        except asyncio.CancelledError:
+            if not self._lifecycle.draining:
+                raise
+            if not request.scope.get("evrun.begun"):
+                return _refused(refusals.Stopping())
+            return error_answer(
+                500,
+                "The server was stopped before this was done, and it may be done all the same. "
+                "Send the request again under the same Idempotency-Key, or look.",
+                {"Connection": "close"},
+            )
+        except Exception:
+            request_id = request.scope["evrun.request_id"]
+            route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
+            _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
+            return error_answer(
+                500,
+                f"The server failed; this is a defect. Its log has the details under {request_id}.",
+            )
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         if self._lifecycle.draining:
@@ -225,15 +229,16 @@ class _Server:
     async def _ready(self, request: Request) -> Response:
         """Say whether requests are answered: not while stopping, nor without the database."""
         request.scope["evrun.route"] = "/readyz"
+        return await self._or_refusal(self._readiness(), request)
+
+    async def _readiness(self) -> Response:
         if self._lifecycle.draining:
-            return _refused(refusals.Stopping())
+            raise refusals.Stopping
         try:
             async with asyncio.timeout(READINESS):
                 await self._in_thread(self._database.read, organisations.find_default)
         except TimeoutError:
-            return _refused(refusals.Unavailable("The database does not answer in time."))
-        except refusals.Unavailable as refusal:
-            return _refused(refusal)
+            raise refusals.Unavailable("The database does not answer in time.") from None
         return _json(200, pydantic_core.to_json({"status": "ready"}))
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -255,6 +260,7 @@ _STATUSES: dict[type[refusals.Refusal], int] = {
     refusals.TooMany: 429,
     refusals.OutcomeUnknown: 500,
     refusals.Unavailable: 503,
+    refusals.OutOfOrder: 503,
     refusals.Stopping: 503,
 }
 
@@ -270,6 +276,8 @@ def _refused(refusal: Refusal) -> Response:
         headers["Connection"] = "close"
     if isinstance(refusal, refusals.Unavailable | refusals.TooMany):
         headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(refusal, refusals.OutOfOrder):
+        headers["X-Should-Retry"] = "false"  # our clients heed it, and so do other SDKs
     return error_answer(_STATUSES[type(refusal)], str(refusal), headers)
 
 

@@ -11,6 +11,7 @@ Refusal
 ├── TooMany        429: the key has used up its rate
 ├── OutcomeUnknown 500: the database failed while it committed
 └── Unavailable    503: the database cannot serve now; the same request may succeed later
+    ├── OutOfOrder 503: and it will not, before a person has mended it
     └── Stopping   503: it will not serve here any more
 """
 
@@ -81,6 +82,10 @@ class Unavailable(Refusal):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class OutOfOrder(Unavailable):
+    """Nobody needs to ask again before a person has done what the sentence says."""
 
 
 class Stopping(Unavailable):

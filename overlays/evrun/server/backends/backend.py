@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+OTHER_TABLES = (
+    "the tables are not those that the server opened. Restore a backup if they are lost; then "
+    "restart the server."
+)
+"""What follows a database's own words when a table or a column is gone."""
+
 
 def json_text(value: Any) -> str:
     """Return how JSON is stored: what `json` writes too, and every log waits for it."""

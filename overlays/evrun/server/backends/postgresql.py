@@ -6,6 +6,7 @@ and row locks keep them apart, and whoever loses a race does its work again, see
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evrun.server import migrations
-from evrun.server.backends.backend import Backend, json_text
-from evrun.server.refusals import DatabaseUnusable, Rule, Unavailable
+from evrun.server.backends.backend import OTHER_TABLES, Backend, json_text
+from evrun.server.refusals import DatabaseUnusable, OutOfOrder, Rule, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,15 @@ _SENTENCES = {
     "57P": "PostgreSQL is starting or stopping. Try again.",
     "58": "The disk under the database failed to read or write: PostgreSQL's log says more.",
 }
+# What a person has to mend: by SQLSTATE too.
+_OUT_OF_ORDER = {
+    "3F000": OTHER_TABLES,  # the schema
+    "42501": "the database's user may not do this. Grant it.",
+    "42703": OTHER_TABLES,  # a column
+    "42P01": OTHER_TABLES,
+}
+_NO_DATABASE = re.compile('database ".*" does not exist')  # connecting fails without a state
+_RESTORE = "Restore it from a backup; then restart the server."
 _IMPATIENT = "SET LOCAL lock_timeout = '20ms'"
 _LOCKED = "55P03"
 _READ_ONLY = "25006"
@@ -97,7 +107,8 @@ class Postgresql(Backend):
         try:
             with engine.begin() as connection:
                 # A plain look first: opening a current database imports no Alembic.
-                current = migrations.is_current(migrations.current(connection), self.name)
+                revision = migrations.current(connection, self.name)
+                current = migrations.is_current(revision, self.name)
                 if not current:
                     connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
                     migrations.upgrade(connection, self.name)
@@ -125,7 +136,7 @@ class Postgresql(Backend):
         engine = self._connect(1)
         try:
             with engine.connect() as connection:
-                return migrations.current(connection)
+                return migrations.current(connection, self.name)
         finally:
             engine.dispose()
 
@@ -155,14 +166,23 @@ class Postgresql(Backend):
         # Failures to connect, and lost connections, may come without a state.
         kinds = {each.__name__ for each in type(error).__mro__}  # ConnectionTimeout is one of them
         failed = not kinds.isdisjoint({"OperationalError", "InterfaceError"})
+        if self.is_open and failed and _NO_DATABASE.search(str(error)):
+            return OutOfOrder(f"{self.name}: PostgreSQL has no such database any more. {_RESTORE}")
         if state.startswith("08") or (failed and not state):
             return Unavailable(f"PostgreSQL cannot be reached. Does it run? {_line(error)}")
+        if (reason := self._by_state(error, state)) is not None or self.is_open:
+            return reason
+        return DatabaseUnusable(f"{self.name}: {_line(error)}")
+
+    def _by_state(self, error: BaseException, state: str) -> Exception | None:
         if state == "54000":  # an index takes a few kilobytes
             return Rule(("body",), "A name or a reference is too long.", type="string_too_long")
+        if self.is_open and state in _OUT_OF_ORDER:
+            said = getattr(error, "diag").message_primary  # noqa: B009 - all errors have it
+            return OutOfOrder(f"{said}: {_OUT_OF_ORDER[state]}")
         known = (text for prefix, text in _SENTENCES.items() if state.startswith(prefix))
-        if (sentence := next(known, None)) is not None:
-            return Unavailable(sentence)
-        return None if self.is_open else DatabaseUnusable(f"{self.name}: {_line(error)}")
+        sentence = next(known, None)
+        return None if sentence is None else Unavailable(sentence)
 
     def undone(self, error: BaseException) -> bool:
         """Return whether PostgreSQL itself refused: whatever else broke, it may have committed."""

@@ -21,7 +21,7 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 FOLDER = Path(__file__).parent
 
 
-def current(connection: Connection) -> str | None:
+def current(connection: Connection, name: str) -> str | None:
     """Return the revision of the database, None if it is empty.
 
     Raises `DatabaseUnusable` for a database of something else.
@@ -30,7 +30,7 @@ def current(connection: Connection) -> str | None:
     if "alembic_version" not in tables:
         if tables:
             raise DatabaseUnusable(
-                f"The database holds tables of something else ({', '.join(sorted(tables)[:3])}…). "
+                f"{name} holds tables of something else ({', '.join(sorted(tables)[:3])}…). "
                 "Name an empty or a new one."
             )
         return None
@@ -53,7 +53,7 @@ def upgrade(connection: Connection, name: str) -> None:
 
     Whoever came second finds the work done.
     """
-    if is_current(current(connection), name):
+    if is_current(current(connection, name), name):
         return
     from evrun.server.store import organisations  # noqa: PLC0415 - it needs the schema
 
