@@ -15,7 +15,7 @@ import httpx
 
 from evrun import errors
 from evrun._clock import TIME_LEFT
-from evrun._config import DEFAULT_BASE_URL, EMBEDDED_HOST
+from evrun._config import DEFAULT_BASE_URL
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
 
@@ -223,8 +223,6 @@ def _outcome(*, ambiguous: bool) -> str:
 
 
 def _who_is_there(request: httpx.Request) -> str:
-    if request.url.host == EMBEDDED_HOST:
-        return "Check the path that Evrun.local was given."
     if str(request.url).startswith(DEFAULT_BASE_URL):
         return (
             "If you mean a server of your own, set EVRUN_BASE_URL (or base_url=…); "
@@ -250,7 +248,8 @@ def _status_error(
         cls, advice = errors.RedirectError, "Redirects are not followed; set base_url to the end."
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         cls = errors.AmbiguousServerError if ambiguous else errors.ServerError
-        advice = _outcome(ambiguous=ambiguous)
+        in_vain = should_retry(response.headers) is False and not ambiguous
+        advice = "" if in_vain else _outcome(ambiguous=ambiguous)
     else:
         cls, advice = _BY_STATUS.get(status, (errors.StatusError, ""))
     message = f"{request.method} {request.url} answered {status}"

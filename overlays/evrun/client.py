@@ -140,7 +140,12 @@ class Evrun(BaseClient[Pool]):
     ) -> Self:
         """Return a client of the real server, run in this process over the SQLite file `path`.
 
-        No port is opened. Several processes may use the same file. Needs `evrun[server]`.
+        The file is opened here, and made if it is not there, which takes up to half a second. No
+        port is opened. Several processes may use the same file. Needs `evrun[server]`.
+
+        Raises `ConfigurationError` if the file cannot be used. A file that is moved, deleted or
+        replaced while the client is open is not made anew: calls raise `ServerError` until it is
+        back.
         """
         server = _embedded(path)
         client = object.__new__(cls)
@@ -301,7 +306,10 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         *,
         timeout: float | httpx.Timeout | None = None,
     ) -> Self:
-        """Like `Evrun.local`, awaited."""
+        """Like `Evrun.local`. It is not awaited: opening the file blocks a running event loop.
+
+        Where that is too long, call it by `asyncio.to_thread(AsyncEvrun.local, path)`.
+        """
         server = _embedded(path)
         client = object.__new__(cls)
         client._connect(
@@ -402,9 +410,13 @@ class AsyncEvrun(BaseClient[AsyncPool]):
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
     try:
         from evrun.server.embedded import EmbeddedServer
+        from evrun.server.refusals import DatabaseUnusable, Unavailable
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The embedded server needs {(error.name or '').partition('.')[0]}. "
             "Install it with: pip install 'evrun[server]'"
         ) from error
-    return EmbeddedServer(path)
+    try:
+        return EmbeddedServer(path)
+    except (DatabaseUnusable, Unavailable) as error:
+        raise ConfigurationError(str(error)) from error

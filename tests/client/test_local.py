@@ -4,14 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import chdir, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from attrs import frozen
 from running import running
 
-from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, LogId, RequestTimeoutError
+from evrun import (
+    AsyncEvrun,
+    ConfigurationError,
+    Evrun,
+    LogId,
+    RequestTimeoutError,
+    ServerError,
+    UnknownOutcomeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONG = "n" * 300
+
+
+def newer(path: Path) -> None:
+    """Leave a database of an evrun to come."""
+    Evrun.local(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+def of_something_else(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (id)")
+
+
+@frozen
+class Place:
+    """Where no database can be opened."""
+
+    name: str
+    said: str
+    make: Callable[[Path], object] = lambda _: None
+
+    def prepare(self, folder: Path) -> Path:
+        """Return it, in a folder."""
+        path = folder / self.name
+        self.make(path)
+        return path
+
+
+PLACES = (
+    Place("missing/evals.db", "the folder .*missing does not exist. Make it"),
+    Place("folder", "folder is a folder. Name a file in it, such as .*/evals.db", Path.mkdir),
+    Place("notes.txt", "is not a SQLite database", lambda path: path.write_text("notes " * 99)),
+    Place("recipes.db", r"holds tables of something else \(recipes", of_something_else),
+    Place("newer.db", "was written by a newer evrun .* Upgrade", newer),
+    Place("pipe", "is a device, a pipe or a socket", os.mkfifo),
+    Place(
+        "link.db",
+        r"\(a link to .*missing/evals.db\): the folder .*missing does not exist",
+        lambda path: path.symlink_to(path.with_name("missing") / "evals.db"),
+    ),
+    Place("loop.db", "Too many levels of symbolic links", lambda path: path.symlink_to(path)),
+    Place(LONG, "File name too long"),
+)
 
 RUN = Path(__file__).with_name("local_run.py")
 
@@ -108,17 +170,95 @@ def test_two_processes_share_a_file(tmp_path: Path) -> None:
         assert client.projects.get(run_project(client)).data_count == 80
 
 
-def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    """A missing folder, or a file of another kind, is an error that names the path."""
-    (tmp_path / "notes.txt").write_text("not a database, and longer than a header " * 9)
-    for name, said in (("missing/x.db", "does not exist"), ("notes.txt", "is no SQLite database")):
-        with (
-            Evrun.local(tmp_path / name) as client,
-            pytest.raises(ConnectError, match=said) as caught,
-        ):
-            client.projects.list()
-        assert str(tmp_path / name) in str(caught.value)
-        assert "Check the path that Evrun.local was given." in str(caught.value)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_a_place_that_cannot_be_used_is_named(place: Place, tmp_path: Path) -> None:
+    """The constructor says in one line which file and why. No thread is left, and no file made."""
+    path = place.prepare(tmp_path)
+    before = set(tmp_path.rglob("*")), threading.active_count()
+    with pytest.raises(ConfigurationError, match=place.said) as caught:
+        Evrun.local(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (set(tmp_path.rglob("*")), threading.active_count()) == before
+
+
+def test_an_awaited_client_names_the_place_too(tmp_path: Path) -> None:
+    """In a running event loop, and before anything is awaited."""
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="missing does not exist"):
+            AsyncEvrun.local(tmp_path / "missing" / "evals.db")
+
+    asyncio.run(main())
+
+
+def test_a_current_folder_that_was_deleted_is_named(tmp_path: Path) -> None:
+    """A relative path means nothing there."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with chdir(folder):
+        folder.rmdir()
+        with pytest.raises(ConfigurationError, match=r"x\.db: the current folder was deleted"):
+            Evrun.local("x.db")
+
+
+def test_the_file_is_made_at_once(tmp_path: Path) -> None:
+    """A client that never calls leaves an empty database; a link's target is made too."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "target.db")
+    Evrun.local(tmp_path / "link.db").close()
+    assert (tmp_path / "target.db").is_file()
+    asyncio.run(AsyncEvrun.local(tmp_path / "other.db").aclose())
+    assert (tmp_path / "other.db").is_file()
+
+
+def test_a_file_that_is_deleted_later_is_told_at_once(tmp_path: Path) -> None:
+    """Calls raise a typed error after one attempt, nothing is made; a new client begins anew."""
+    path = tmp_path / "evals.db"
+    with Evrun.local(path) as client:
+        client.projects.create(name="lost")
+        delete_all(tmp_path)
+        calls: tuple[Callable[[], object], ...] = (
+            client.projects.list,
+            lambda: client.projects.create(name="also lost"),
+        )
+        for call in calls:
+            with pytest.raises(ServerError) as caught:
+                call()
+            told(caught.value, path)
+    assert list(tmp_path.iterdir()) == []
+    with Evrun.local(path) as client:
+        assert client.projects.list().total == 0
+
+
+def test_a_file_that_is_deleted_later_is_told_to_tasks(tmp_path: Path) -> None:
+    """Like the same test of `Evrun`, awaited."""
+    path = tmp_path / "evals.db"
+
+    async def main() -> None:
+        async with AsyncEvrun.local(path) as client:
+            await client.projects.create(name="lost")
+            delete_all(tmp_path)
+            for call in (client.projects.list(), client.projects.create(name="also lost")):
+                with pytest.raises(ServerError) as caught:
+                    await call
+                told(caught.value, path)
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []
+
+
+def delete_all(folder: Path) -> None:
+    for each in folder.iterdir():
+        each.unlink()
+
+
+def told(error: ServerError, path: Path) -> None:
+    """Fail unless an error says that the file is gone and that nothing was done."""
+    assert (error.status, error.attempts) == (503, 1)
+    assert not isinstance(error, UnknownOutcomeError)
+    assert f"{path}: the database file was moved or deleted while it was open" in str(error)
+    assert "close the client and make a new one" in str(error)
+    assert "safe to ask again" not in str(error)
 
 
 def test_closing_is_clean_and_final(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from evrun.server import embedded
+from evrun.errors import ConfigurationError
+from evrun.server import DatabaseUnusable, embedded
 from evrun.server.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -91,13 +92,14 @@ def _async_client(server: EmbeddedServer, **options: Any) -> httpx.AsyncClient:
     )
 
 
-def test_nothing_starts_before_the_first_request(file: Path) -> None:
-    """Making and closing a server leaves no file and no thread."""
+def test_the_file_is_opened_at_once_and_no_thread_starts(file: Path) -> None:
+    """A server without a request has made the file, and closes it."""
     before = threading.active_count()
     server = EmbeddedServer(file)
-    server.close()
-    assert not file.exists()
+    assert file.with_name(file.name + "-wal").exists()
     assert threading.active_count() == before
+    server.close()
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_timeout_is_an_httpx_timeout(slow: Slow, file: Path) -> None:
@@ -177,35 +179,36 @@ def test_an_application_that_breaks_is_a_500(slow: Slow, file: Path) -> None:
 
 
 def test_a_closed_server_says_so(file: Path) -> None:
-    """Closing twice is fine; a request afterwards is a ConnectError with what to do."""
+    """Closing twice is fine; a request afterwards is our error, with what to do."""
     server = EmbeddedServer(file)
     client = _client(server)
     assert client.get("/projects").status_code == 200
     server.close()
     server.close()
-    with pytest.raises(httpx.ConnectError, match=r"closed; make a new Evrun\.local"):
+    with pytest.raises(ConfigurationError, match=r"closed\. Make a new client with Evrun\.local"):
         client.get("/projects")
 
 
-def test_a_forgotten_server_is_closed(file: Path) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_forgotten_server_is_closed(asked: bool, file: Path) -> None:
     """Its thread ends and its files are closed when nothing refers to it."""
     before = set(threading.enumerate())
     server = EmbeddedServer(file)
-    _client(server).get("/projects")
+    if asked:
+        _client(server).get("/projects")
     del server
     gc.collect()
     assert set(threading.enumerate()) <= before
     assert not file.with_name(file.name + "-wal").exists()
 
 
-def test_a_file_that_cannot_be_opened_is_a_connect_error(tmp_path: Path) -> None:
-    """With the database's own sentence; once the cause is gone, the next request works."""
-    server = EmbeddedServer(tmp_path / "later" / "a.db")
-    with pytest.raises(httpx.ConnectError, match="does not exist"):
-        _client(server).get("/projects")
-    (tmp_path / "later").mkdir()
-    assert _client(server).get("/projects").status_code == 200
-    server.close()
+def test_a_file_that_cannot_be_opened_is_no_server(tmp_path: Path) -> None:
+    """With the database's own sentence; no thread and no file are left."""
+    before = threading.active_count()
+    with pytest.raises(DatabaseUnusable, match="does not exist"):
+        EmbeddedServer(tmp_path / "later" / "a.db")
+    assert list(tmp_path.iterdir()) == []
+    assert threading.active_count() == before
 
 
 def test_one_client_serves_several_loops(server: EmbeddedServer) -> None:

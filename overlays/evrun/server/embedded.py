@@ -1,6 +1,7 @@
 """The server inside this process and without a port, for `Evrun.local`: over a SQLite file.
 
-Nothing starts before the first request. A forked child gets a server of its own over the same file.
+The file is opened at once, and no thread starts before the first request. A forked child gets a
+server of its own over the same file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy import URL
 
+from evrun._config import EMBEDDED_HOST
+from evrun.errors import ConfigurationError
 from evrun.server.app import create_app
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
@@ -36,24 +39,25 @@ class EmbeddedServer:
     """The server over a SQLite file, which is made if it is not there, or over another database.
 
     Several processes may use the same file at a time. It closes the database in the end. With
-    `faults` requests fail on purpose.
+    `faults` requests fail on purpose. Raises `DatabaseUnusable` or `Unavailable` if the database
+    cannot be opened.
     """
 
-    base_url = f"http://evrun.local{PREFIX}"
+    base_url = f"http://{EMBEDDED_HOST}{PREFIX}"
 
     def __init__(
         self, where: str | os.PathLike[str] | Database, *, faults: Faults | None = None
     ) -> None:
-        self._path: Path | None = None
         if isinstance(where, Database):
             database = where
         else:
-            self._path = Path(where).absolute()
-            database = Database(URL.create("sqlite", database=str(self._path)))
+            database = Database(URL.create("sqlite", database=os.fspath(where)))
+        database.open()
         self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
-        self._cell = _Cell(partial(create_app, database, local_key=self.key, faults=faults))
+        make_app = partial(create_app, database, local_key=self.key, faults=faults)
+        self._cell = _Cell(database, make_app)
         # Also when the object is forgotten, and at the interpreter's exit.
         self._finalizer = weakref.finalize(self, self._cell.close)
 
@@ -63,8 +67,7 @@ class EmbeddedServer:
     @property
     def path(self) -> Path:
         """The file that it was made for."""
-        assert self._path is not None  # noqa: S101 - asked only where there is one
-        return self._path
+        return Path(self._name)
 
     def transport(self) -> httpx.BaseTransport:
         """Return a transport for an `httpx.Client`. It has nothing to close."""
@@ -77,16 +80,8 @@ class EmbeddedServer:
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         """Send a request, starting the server at the first.
 
-        Raises `httpx.ConnectError` if it is closed or cannot start.
+        Raises `ConfigurationError` if it is closed, or cannot open the file anew after a fork.
         """
-        return self._cell.submit(request, content)
-
-    async def submit_async(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
-        """Like `submit`, awaited while the server starts."""
-        if not self._cell.started:
-            # Opening the file takes a while: not on the caller's loop. Only that: a caller who is
-            # cancelled while a thread hands the request over could not take it back.
-            await asyncio.to_thread(self._cell.start, request)
         return self._cell.submit(request, content)
 
     def close(self) -> None:
@@ -97,36 +92,28 @@ class EmbeddedServer:
 class _Cell:
     """Holds the host. Apart from `EmbeddedServer`, so that its finalizer can outlive it."""
 
-    def __init__(self, make_app: Callable[[], Starlette]) -> None:
+    def __init__(self, database: Database, make_app: Callable[[], Starlette]) -> None:
+        self._database = database
         self._make_app = make_app
         self._host: Host | None = None
         self._closed = False
         self._lock = threading.Lock()
         _CELLS.add(self)
 
-    @property
-    def started(self) -> bool:
-        return self._host is not None
-
-    def start(self, request: httpx.Request) -> None:
-        """Start the host if there is none. Raises `httpx.ConnectError`, about `request`."""
-        with self._lock:
-            self._started(request)
-
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         with self._lock:
-            return self._started(request).submit(request, content)
+            return self._started().submit(request, content)
 
-    def _started(self, request: httpx.Request) -> Host:
+    def _started(self) -> Host:
         if self._closed:
-            raise httpx.ConnectError(
-                "the embedded server is closed; make a new Evrun.local(…)", request=request
+            raise ConfigurationError(
+                "The embedded server was closed. Make a new client with Evrun.local(…)."
             )
         if self._host is None:
             try:
                 self._host = Host(self._make_app())
             except (DatabaseUnusable, Unavailable) as error:
-                raise httpx.ConnectError(str(error), request=request) from error
+                raise ConfigurationError(str(error)) from error
         return self._host
 
     def close(self) -> None:
@@ -135,6 +122,7 @@ class _Cell:
             host, self._host = self._host, None
         if host is not None:
             host.stop()
+        self._database.close()  # without a host, nobody else has
 
     def forked(self) -> None:
         """Forget the parent's host: its thread is not here, and its loop is not ours to close."""
@@ -188,7 +176,7 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         content = await request.aread()
-        future = await self._server.submit_async(request, content)
+        future = self._server.submit(request, content)
         try:
             async with asyncio.timeout(_read_timeout(request)):
                 # Cancelling the wrapper cancels the future, and with it the application's task.
