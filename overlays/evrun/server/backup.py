@@ -12,14 +12,16 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evrun._files import replacing
 from evrun.server.backends.choice import parse
+from evrun.server.backends.sqlite_files import absolute, is_there
 from evrun.server.refusals import DatabaseUnusable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import URL
 
 _PATIENCE = 60.0  # seconds that opening waits for whoever holds the file exclusively
@@ -35,7 +37,7 @@ def back_up(url: str, path: Path) -> None:
     if parsed.get_backend_name() == "postgresql":
         _dump(parsed, path)
     elif parsed.get_backend_name() == "sqlite" and parsed.database:
-        _copy(Path(parsed.database).absolute(), path)
+        _copy(absolute(parsed.database), path)
     else:
         raise DatabaseUnusable(
             f"{parsed.render_as_string()} cannot be backed up: it is neither a SQLite file "
@@ -44,7 +46,7 @@ def back_up(url: str, path: Path) -> None:
 
 
 def _copy(source: Path, path: Path) -> None:
-    if not source.is_file():
+    if not is_there(source):
         raise DatabaseUnusable(f"{source}: there is no such file to back up.")
     if path.exists() and path.samefile(source):
         raise DatabaseUnusable(f"{path} is the database itself. Name another file.")

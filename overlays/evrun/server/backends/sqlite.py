@@ -123,6 +123,7 @@ class Sqlite(Backend):
     def revision(self) -> str | None:
         """Return the file's schema. A file that is not there is not made."""
         if not is_there(self.path):
+            check_folder(self.path)
             return None
         engine = self._engine("BEGIN", connections=1)
         try:
