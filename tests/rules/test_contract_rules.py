@@ -15,10 +15,12 @@ import pytest
 from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations
-from evrun import _config, ids, results
+from evrun import ids, results
 from evrun._exchange import is_harmless
+from evrun.cli.serve import serve
 from evrun.ids import Id
 from evrun.resources import _bodies
+from evrun.server.operations import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -233,9 +235,10 @@ def test_every_patch_is_judged() -> None:
     assert patches == {operation_id for operation_id, _ in mark.args[1]}
 
 
-def test_the_default_address_is_the_contracts_server() -> None:
-    """The client and the contract name the same server."""
-    assert CONTRACT["servers"][0]["url"] == _config.DEFAULT_BASE_URL
+def test_the_contracts_server_is_where_ours_listens() -> None:
+    """The contract names one server: the address that `evrun serve` has by default."""
+    host, port = (option.default for option in serve.params if option.name in {"host", "port"})
+    assert [each["url"] for each in CONTRACT["servers"]] == [f"http://{host}:{port}{PREFIX}"]
 
 
 def test_everything_in_the_contract_is_described() -> None:
