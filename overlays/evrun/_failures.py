@@ -15,7 +15,7 @@ import httpx
 
 from evrun import errors
 from evrun._clock import TIME_LEFT
-from evrun._config import DEFAULT_BASE_URL, EMBEDDED_HOST
+from evrun._config import EMBEDDED_HOST
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
 
@@ -225,11 +225,6 @@ def _outcome(*, ambiguous: bool) -> str:
 def _who_is_there(request: httpx.Request) -> str:
     if request.url.host == EMBEDDED_HOST:
         return "Check the path that Evrun.local was given."
-    if str(request.url).startswith(DEFAULT_BASE_URL):
-        return (
-            "If you mean a server of your own, set EVRUN_BASE_URL (or base_url=…); "
-            "`evrun serve` starts one."
-        )
     return "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?"
 
 

@@ -293,16 +293,6 @@ def test_a_lost_answer_to_a_write_says_that_it_may_have_happened() -> None:
     assert caught.value.sent
 
 
-def test_the_vendors_address_names_the_way_to_a_server_of_ones_own() -> None:
-    """Whoever cannot reach the default address learns how to name another."""
-    api = _raised(httpx.ConnectError("Name or service not known"))
-    with (
-        Evrun(api_key=KEY, http_client=api.http_client(), max_retries=0) as client,
-        pytest.raises(errors.ConnectError, match="set EVRUN_BASE_URL .* `evrun serve` starts one"),
-    ):
-        client.projects.get("pr_1")
-
-
 def test_the_generated_client_gets_the_same_errors() -> None:
     """`client.generated` runs over our transport: typed errors, our key header, no Bearer."""
     api = FakeApi(520, text="odd")
@@ -334,9 +324,9 @@ def test_a_client_of_the_wrong_kind_says_which_one_to_use() -> None:
     """Awaiting a sync client, or the other way round, is an error with the way out."""
     api = FakeApi()
     with pytest.raises(errors.ConfigurationError, match="use AsyncEvrun, or pass an httpx.Client"):
-        Evrun(api_key=KEY, http_client=api.async_http_client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Evrun(api_key=KEY, base_url=BASE_URL, http_client=api.async_http_client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(errors.ConfigurationError, match="use Evrun, or pass an httpx.AsyncClient"):
-        AsyncEvrun(api_key=KEY, http_client=api.http_client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        AsyncEvrun(api_key=KEY, base_url=BASE_URL, http_client=api.http_client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sync = Evrun(api_key=KEY, base_url=BASE_URL)
     with pytest.raises(errors.ConfigurationError, match="use AsyncEvrun"):
         asyncio.run(projects_get.asyncio_detailed("pr_1", client=sync.generated))
