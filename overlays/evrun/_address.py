@@ -68,6 +68,7 @@ def _problem(url: str) -> str | None:
     try:
         parsed = httpx.URL(url)
         host, port = parsed.raw_host.decode("ascii"), parsed.port
+        _ = parsed.host  # httpx decodes `xn--…` late, when it sends
     except (httpx.InvalidURL, ValueError) as error:
         return f"is not an http(s) address ({error})"
     if parsed.scheme not in {"http", "https"} or not host:

@@ -31,8 +31,13 @@ DEFAULT_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 LONGEST: Final = 2_000_000.0
 """Seconds. Sockets take no time limit over 2,147,483 s."""
 
+_LONGEST_PATH: Final = 4096  # bytes, as Linux has it
+
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 """A token of RFC 9110, section 5.6.2."""
+
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that tell where a body ends: a wrong one breaks the connection."""
 
 
 class Secret(str):
@@ -124,12 +129,13 @@ def changed(
 
 
 def is_path(value: object) -> bool:
-    """Whether `value` can be handed to the system as a path: a str or a PathLike of one."""
+    """Whether the system would look for `value`: a str, or a PathLike of one."""
     try:
         path = os.fspath(value)  # type: ignore[call-overload]
-        return isinstance(path, str) and "\0" not in path and bool(os.fsencode(path))
+        size = len(os.fsencode(path))
     except (TypeError, UnicodeEncodeError):  # half a surrogate pair
         return False
+    return isinstance(path, str) and "\0" not in path and 0 < size <= _LONGEST_PATH
 
 
 def _base_url(given: str | None) -> str:
@@ -219,6 +225,8 @@ def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
                 f"extra_headers: {shown(name)} cannot be the name of an HTTP header. "
                 "Use letters, digits and '-'."
             )
+        if name.lower() in _FRAMING:
+            raise ConfigurationError(f"extra_headers: {name} follows from the body. Leave it out.")
         printable = isinstance(value, str) and value.isascii() and value.isprintable()
         if not printable or value != value.strip():  # the value is not shown: it may be a key
             raise ConfigurationError(

@@ -64,6 +64,9 @@ so already, and a log's fields are set to what was sent. A rule test holds it ag
 Changing an evaluator is not among them: each change is a new version."""
 
 
+_SHORTEST: Final = 0.001
+"""Seconds for an attempt after a wait that took all the rest: sockets refuse a negative limit."""
+
 _LOST: Final = "An earlier attempt got no answer and may have been carried out."
 """Beside a refusal: "it is there already", or "there is nothing to delete", may be its work."""
 
@@ -212,7 +215,7 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
         )
     try:
         return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise errors.InvalidRequestError(
             f"extra_body: {error}. Nothing was sent.", parameter="extra_body"
         ) from error
@@ -233,6 +236,7 @@ def _within(request: httpx.Request, left: float | None) -> httpx.Request:
     """
     extensions = dict(request.extensions)
     if left is not None:
+        left = max(left, _SHORTEST)
         extensions[TIME_LEFT] = left
         extensions["timeout"] = {
             kind: left if limit is None else min(limit, left)
