@@ -139,9 +139,12 @@ def exchange(
     lost: tuple[Outcome, httpx.Request] | None = None  # an attempt that may have done its work
     while True:
         attempts += 1
-        attempt = _within(request, left())
+        rest = left()
+        if rest is not None:
+            rest = max(rest, _SHORTEST)
+        attempt = _within(request, rest)
         log_attempt(attempt, attempts, payloads=options.log_payloads)
-        outcome = yield Attempt(attempt, left())
+        outcome = yield Attempt(attempt, rest)
         assert outcome is not None  # noqa: S101 - only a wait has none
         trail = Trail(attempt, attempts, clock.monotonic() - start, key)
         log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
@@ -236,7 +239,6 @@ def _within(request: httpx.Request, left: float | None) -> httpx.Request:
     """
     extensions = dict(request.extensions)
     if left is not None:
-        left = max(left, _SHORTEST)
         extensions[TIME_LEFT] = left
         extensions["timeout"] = {
             kind: left if limit is None else min(limit, left)
