@@ -346,7 +346,7 @@ def test_every_decision_is_logged_with_its_reason(
 def test_no_attempt_gets_a_limit_below_zero(
     perform: Callable[..., Any], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that sleeps through the deadline leaves the next attempt a moment: sockets refuse less."""
+    """After a wait through the deadline an attempt gets a moment: sockets refuse less."""
     monkeypatch.setattr(clock, "sleep", lambda _: setattr(clock, "passed", 60.0))
     script = Script([status(429), ok()])
     perform(script, deadline=3)
