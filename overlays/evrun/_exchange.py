@@ -52,7 +52,6 @@ COMPRESSED: ContextVar[bool] = ContextVar("evrun_compressed", default=False)
 """
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-_CAPABILITIES: Final = "Evrun-Capabilities"
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
 
@@ -112,7 +111,7 @@ class Announced:
 
         An answer without one takes nothing back: it may come from a proxy in between.
         """
-        for member in response.headers.get(_CAPABILITIES, "").split(","):
+        for member in response.headers.get(_failures.CAPABILITIES, "").split(","):
             name, _, value = member.strip().partition("=")
             if name == "idempotency":
                 self.idempotency = True
