@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "a0710ebe24204309be8302b7468f773d0548c88b238f3bd55722864e8f95a385"
+SHA256 = "dc58718c0eae14a248a46a620c5ed6441427a969e80c7cc37c9d5e918f3c889a"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -6,22 +6,21 @@ Environment variables are read here (and in `_logging`), when a client is made, 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 from attrs import evolve, field, frozen
 
+from evrun import _address
 from evrun._logging import configure
 from evrun._retry import OnUnknown, RetryPolicy
+from evrun._shown import shown
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
     Query = tuple[tuple[str, str], ...]
-
-DEFAULT_BASE_URL: Final = "https://api.humanloop.com/v4"
-"""The contract's server; a rule test holds it against `openapi.yaml`."""
 
 EMBEDDED_HOST: Final = "evrun.local"
 """Names the embedded server in addresses and messages; nothing is ever looked up."""
@@ -29,7 +28,16 @@ EMBEDDED_HOST: Final = "evrun.local"
 DEFAULT_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 """Seconds: 5 to connect; 60 for each read and write, and to wait for a free connection."""
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LONGEST: Final = 2_000_000.0
+"""Seconds. Sockets take no time limit over 2,147,483 s."""
+
+_LONGEST_PATH: Final = 4096  # bytes, as Linux has it
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+"""A token of RFC 9110, section 5.6.2."""
+
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that tell where a body ends: a wrong one breaks the connection."""
 
 
 class Secret(str):
@@ -74,10 +82,10 @@ def resolve(
     on_unknown: OnUnknown | None = None,
 ) -> Config:
     """Return the settings; what is None comes from the environment. Raises `ConfigurationError`."""
-    url = _base_url(base_url or os.environ.get("EVRUN_BASE_URL") or DEFAULT_BASE_URL)
+    url = _base_url(base_url)
     return Config(
         base_url=url,
-        api_key=_api_key(api_key, urlsplit(url).hostname or ""),
+        api_key=_api_key(api_key, url),
         options=changed(
             Options(log_payloads=configure()),
             timeout=timeout,
@@ -102,111 +110,150 @@ def changed(
     """Return `options` with what is not None changed. Raises `ConfigurationError`."""
     retry = options.retry
     if max_retries is not None:
-        retry = evolve(retry, max_retries=_count(max_retries, "max_retries", least=0))
+        retry = evolve(retry, max_retries=_count(max_retries, "max_retries"))
     if on_unknown is not None:
-        if on_unknown not in {"retry", "raise"}:
-            raise ConfigurationError(f'on_unknown={on_unknown!r}: expected "retry" or "raise".')
+        if not isinstance(on_unknown, str) or on_unknown not in {"retry", "raise"}:
+            raise ConfigurationError(
+                f'on_unknown={shown(on_unknown)}: expected "retry" or "raise".'
+            )
         retry = evolve(retry, on_unknown=on_unknown)
     return evolve(
         options,
         retry=retry,
         timeout=options.timeout if timeout is None else _timeout(timeout),
         deadline=options.deadline if deadline is None else _seconds(deadline, "deadline"),
-        headers={**options.headers, **_headers(extra_headers or {})},
-        query=(*options.query, *_query(extra_query or {})),
-        body={**options.body, **_body(extra_body or {})},
+        headers={**options.headers, **_headers(_mapping(extra_headers, "extra_headers"))},
+        query=(*options.query, *_query(_mapping(extra_query, "extra_query"))),
+        body={**options.body, **_mapping(extra_body, "extra_body")},
     )
 
 
-def _base_url(url: str) -> str:
+def is_path(value: object) -> bool:
+    """Whether the system would look for `value`: a str, or a PathLike of one."""
     try:
-        parts = urlsplit(url)
-        port_is_readable = parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_is_readable = urlsplit(""), False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_readable:
-        raise ConfigurationError(
-            f"base_url {url!r} is no http(s) address. "
-            "Expected one such as http://127.0.0.1:8000/v4 (base_url=… or EVRUN_BASE_URL)."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(
-            "base_url carries a user name or password. Pass the key as api_key=… instead."
-        )
-    if parts.query or parts.fragment:
-        raise ConfigurationError(f"base_url {url!r} has a query or fragment; leave it out.")
-    return url.rstrip("/")
+        path = os.fspath(value)  # type: ignore[call-overload]
+        size = len(os.fsencode(path))
+    except (TypeError, UnicodeEncodeError):  # half a surrogate pair
+        return False
+    return isinstance(path, str) and "\0" not in path and 0 < size <= _LONGEST_PATH
 
 
-def _api_key(given: str | None, host: str) -> Secret:
-    key = given if given is not None else os.environ.get("EVRUN_API_KEY")
-    if key is None and _may_have_the_vendors_key(host):
-        key = os.environ.get("HUMANLOOP_API_KEY")
+def _base_url(given: str | None) -> str:
+    if given is not None:
+        return _address.checked(given, "base_url")
+    if url := os.environ.get("EVRUN_BASE_URL"):
+        return _address.checked(url, "EVRUN_BASE_URL")
+    raise ConfigurationError(
+        f"No address. {_address.WAYS_TO_A_SERVER} There is no default address: "
+        f"{_address.PLATFORM_ENDED}."
+    )
+
+
+def _api_key(given: str | None, url: str) -> Secret:
+    key, name = given, "api_key"
+    if key is None:
+        key, name = os.environ.get("EVRUN_API_KEY"), "EVRUN_API_KEY"
+    if key is None and _address.is_this_machine(url):
+        # Programs and tests that were written for v4 keep it there. It is another company's key:
+        # no other machine gets it.
+        key, name = os.environ.get("HUMANLOOP_API_KEY"), "HUMANLOOP_API_KEY"
     if key is None:
         hint = ""
         if "HUMANLOOP_API_KEY" in os.environ:
-            hint = f" HUMANLOOP_API_KEY is set, but it is never sent to {host}."
+            hint = " HUMANLOOP_API_KEY is set, but it is sent to this machine only."
         raise ConfigurationError(
             "No API key. Pass api_key=… or set EVRUN_API_KEY; "
             f"`evrun keys create NAME` makes one for a server of your own.{hint}"
         )
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not isinstance(key, str):  # the value is not shown: it may be a key all the same
+        raise ConfigurationError(f"{name} is of type {type(key).__name__}. Pass a str.")
+    if not key:
         raise ConfigurationError(
-            "The API key is empty, or has characters that no HTTP header can carry "
+            f"{name} is empty. Give it a key; `evrun keys create NAME` makes one."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            f"{name} has characters that no HTTP header can carry "
             "(white space, a newline, non-ASCII). Was it pasted whole?"
         )
+    if "://" in key:
+        raise ConfigurationError(f"{name} is an address. Were the key and the address swapped?")
     return Secret(key)
-
-
-def _may_have_the_vendors_key(host: str) -> bool:
-    return host in _LOOPBACK or host == "humanloop.com" or host.endswith(".humanloop.com")
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
     if isinstance(timeout, httpx.Timeout):
+        for kind, limit in timeout.as_dict().items():
+            if limit is not None:
+                _seconds(limit, f"timeout: {kind}", "; or None, which is no limit")
         return timeout
-    seconds = _seconds(timeout, "timeout", " (or an httpx.Timeout)")
+    seconds = _seconds(timeout, "timeout", "; or an httpx.Timeout, in which None is no limit")
     # Never wait longer for a connection than the whole was meant to take.
     return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_TIMEOUT.connect or seconds))
 
 
 def _seconds(value: object, name: str, otherwise: str = "") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigurationError(f"{name}={value!r} is no positive number of seconds{otherwise}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
+        raise ConfigurationError(
+            f"{name}={shown(value)}: expected a number of seconds, more than 0 and at most "
+            f"{LONGEST:,.0f}{otherwise}."
+        )
     return float(value)
 
 
-def _count(value: object, name: str, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name}={value!r} is no whole number from {least} up.")
+def _count(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{name}={shown(value)}: expected a whole number, 0 or more.")
     return value
 
 
-def _headers(given: Mapping[str, str]) -> dict[str, str]:
+def _mapping(given: object, name: str) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):  # the values are not shown: some may be keys
+        raise ConfigurationError(f"{name} is of type {type(given).__name__}: expected a mapping.")
+    for each in given:
+        if not isinstance(each, str):
+            raise ConfigurationError(f"{name}: {shown(each)} is not a str, as every name must be.")
+    return given
+
+
+def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
     for name, value in given.items():
-        for text in (name, value):
-            if not isinstance(text, str) or not text.isascii() or not text.isprintable():
-                raise ConfigurationError(
-                    f"extra_headers: {name!r}: {value!r} is nothing that an HTTP header can carry "
-                    "(printable ASCII text)."
-                )
-    return dict(given)
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"extra_headers: {shown(name)} cannot be the name of an HTTP header. "
+                "Use letters, digits and '-'."
+            )
+        if name.lower() in _FRAMING:
+            raise ConfigurationError(f"extra_headers: {name} follows from the body. Leave it out.")
+        printable = isinstance(value, str) and value.isascii() and value.isprintable()
+        if not printable or value != value.strip():  # the value is not shown: it may be a key
+            raise ConfigurationError(
+                f"extra_headers: the value of {shown(name)} is not one that an HTTP header can "
+                "carry. Pass printable ASCII text without white space around it."
+            )
+    return given
 
 
-def _query(given: Mapping[str, object]) -> Query:
+def _query(given: Mapping[str, Any]) -> Query:
     """Return pairs of text: a list is one pair for each entry, a bool is written as JSON does."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in given.items():
-        for each in value if isinstance(value, list | tuple) else (value,):
-            if not isinstance(each, str | int | float):
-                raise ConfigurationError(
-                    f"extra_query: {name!r}: {each!r} is no text, number or bool."
-                )
-            pairs.append((name, str(each).lower() if isinstance(each, bool) else str(each)))
-    return tuple(pairs)
+    return tuple(
+        (_query_text(name, name), _query_text(name, each))
+        for name, value in given.items()
+        for each in (value if isinstance(value, list | tuple) else (value,))
+    )
 
 
-def _body(given: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise ConfigurationError("extra_body: expected a mapping of field names to JSON values.")
-    return dict(given)
+def _query_text(name: str, value: object) -> str:
+    try:
+        if isinstance(value, str | int | float):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            text.encode()
+            return text
+    except ValueError:
+        pass  # half a surrogate pair, or an int of more digits than Python writes
+    raise ConfigurationError(
+        f"extra_query: {shown(name)}: {shown(value)} is not a text, number or bool that an address "
+        "can carry."
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import ssl
 import weakref
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,15 +22,19 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 from attrs import define, fields, frozen
 
+from evrun._config import is_path
+from evrun._shown import shown
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from evrun.middleware import AsyncMiddleware, Middleware
 
 DEFAULT_CONCURRENCY = 100
 """Requests at a time."""
+_MOST = 100_000
+"""Connections: more than a process may have files open."""
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,8 @@ class Connection:
         """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
         _check_concurrency(self.concurrency)
         _check_tls(self.verify, self.cert)
+        _check_trust_env(self.trust_env)
+        _check_middleware(self.middleware)
         _check_proxy(self.proxy)
         taken: str | None = None
         dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
@@ -71,10 +78,25 @@ class Connection:
     def _has_own_transport(self) -> bool:
         return not (self.transport is None or isinstance(self.transport, str))
 
+    def check_sender(self, kind: type[httpx.Client | httpx.AsyncClient]) -> None:
+        """Refuse what cannot send for clients of `kind`. Raises `ConfigurationError`."""
+        http_client, transport = self.http_client, self.transport
+        if http_client is not None and not isinstance(http_client, kind):
+            raise ConfigurationError(
+                f"http_client={shown(http_client)}: {_other(http_client, kind)}"
+                f"pass an httpx.{kind.__name__}."
+            )
+        wanted = httpx.BaseTransport if kind is httpx.Client else httpx.AsyncBaseTransport
+        if self._has_own_transport() and not isinstance(transport, wanted):
+            raise ConfigurationError(
+                f"transport={shown(transport)}: {_other(transport, kind)}"
+                f'pass an httpx.{wanted.__name__}, or "fast".'
+            )
+
     def _check_fast(self) -> None:
         if self.transport != "fast":
             raise ConfigurationError(
-                f'transport={self.transport!r}: expected "fast" or a transport of httpx.'
+                f'transport={shown(self.transport)}: expected "fast" or a transport of httpx.'
             )
         from evrun._fast_clients import check  # noqa: PLC0415 - an optional extra
 
@@ -153,9 +175,30 @@ class Connection:
         return _tls(self.verify, self.cert, trusted, tuple(map(_changed_at, files)))
 
 
+def _other(sender: object, kind: type[httpx.Client | httpx.AsyncClient]) -> str:
+    """Return the way out for who took the wrong one of `Evrun` and `AsyncEvrun`."""
+    if kind is httpx.Client and isinstance(sender, httpx.AsyncClient | httpx.AsyncBaseTransport):
+        return "use AsyncEvrun, or "
+    if kind is httpx.AsyncClient and isinstance(sender, httpx.Client | httpx.BaseTransport):
+        return "use Evrun, or "
+    return ""
+
+
 def _check_concurrency(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"concurrency={value!r} is no whole number from 1 up.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+        raise ConfigurationError(
+            f"concurrency={shown(value)}: expected a whole number from 1 to {_MOST:,}."
+        )
+
+
+def _check_trust_env(value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"trust_env={shown(value)}: expected True or False.")
+
+
+def _check_middleware(given: object) -> None:
+    if not isinstance(given, Sequence) or not all(map(callable, given)):
+        raise ConfigurationError(f"middleware={shown(given)}: expected a list of functions.")
 
 
 def _check_proxy(proxy: str | httpx.Proxy | None) -> None:
@@ -167,20 +210,24 @@ def _check_proxy(proxy: str | httpx.Proxy | None) -> None:
 
 
 def _check_tls(verify: object, cert: object) -> None:
-    if not isinstance(verify, bool | str | ssl.SSLContext):
+    if not (isinstance(verify, bool | ssl.SSLContext) or _is_text_path(verify)):
         raise ConfigurationError(
-            f"verify={verify!r} is no bool, no path as a str, and no ssl.SSLContext."
+            f"verify={shown(verify)}: expected a bool, a path as a str, or an ssl.SSLContext."
         )
     pair = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert,)  # noqa: PLR2004
-    if cert is not None and not all(isinstance(each, str) for each in pair):
+    if cert is not None and not all(map(_is_text_path, pair)):
         raise ConfigurationError(
-            "cert is no path as a str, and no pair of them (certificate, key). A key with a "
-            "password: load both into an ssl.SSLContext, and pass that as verify=…."
+            "cert: expected a path as a str, or a pair of them (certificate, key). If the key has "
+            "a password, load both into an ssl.SSLContext, and pass that as verify=…."
         )
     if cert is not None and isinstance(verify, ssl.SSLContext):
         raise ConfigurationError(
             "cert=… has no effect beside verify=<SSLContext>: call its load_cert_chain(…) instead."
         )
+
+
+def _is_text_path(value: object) -> bool:
+    return isinstance(value, str) and is_path(value)
 
 
 @lru_cache(maxsize=16)
@@ -227,6 +274,7 @@ class Pool:
     """The `httpx.Client` of one process."""
 
     def __init__(self, connection: Connection) -> None:
+        connection.check_sender(httpx.Client)
         self.connection = connection
         self._client: httpx.Client | None = None
         self._closed = False
@@ -285,6 +333,7 @@ class AsyncPool:
     """
 
     def __init__(self, connection: Connection) -> None:
+        connection.check_sender(httpx.AsyncClient)
         self.connection = connection
         self._closed = False
         self._stranded = False

@@ -52,7 +52,6 @@ COMPRESSED: ContextVar[bool] = ContextVar("evrun_compressed", default=False)
 """
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-_CAPABILITIES: Final = "Evrun-Capabilities"
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
 
@@ -63,6 +62,9 @@ HARMLESS_PATCH: Final = re.compile(
 so already, and a log's fields are set to what was sent. A rule test holds it against the contract.
 Changing an evaluator is not among them: each change is a new version."""
 
+
+_SHORTEST: Final = 0.001
+"""Seconds for an attempt after a wait that took all the rest: sockets refuse a negative limit."""
 
 _LOST: Final = "An earlier attempt got no answer and may have been carried out."
 """Beside a refusal: "it is there already", or "there is nothing to delete", may be its work."""
@@ -109,7 +111,7 @@ class Announced:
 
         An answer without one takes nothing back: it may come from a proxy in between.
         """
-        for member in response.headers.get(_CAPABILITIES, "").split(","):
+        for member in response.headers.get(_failures.CAPABILITIES, "").split(","):
             name, _, value = member.strip().partition("=")
             if name == "idempotency":
                 self.idempotency = True
@@ -136,9 +138,12 @@ def exchange(
     lost: tuple[Outcome, httpx.Request] | None = None  # an attempt that may have done its work
     while True:
         attempts += 1
-        attempt = _within(request, left())
+        rest = left()
+        if rest is not None:
+            rest = max(rest, _SHORTEST)
+        attempt = _within(request, rest)
         log_attempt(attempt, attempts, payloads=options.log_payloads)
-        outcome = yield Attempt(attempt, left())
+        outcome = yield Attempt(attempt, rest)
         assert outcome is not None  # noqa: S101 - only a wait has none
         trail = Trail(attempt, attempts, clock.monotonic() - start, key)
         log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
@@ -212,7 +217,7 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
         )
     try:
         return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise errors.InvalidRequestError(
             f"extra_body: {error}. Nothing was sent.", parameter="extra_body"
         ) from error

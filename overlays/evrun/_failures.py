@@ -15,12 +15,15 @@ import httpx
 
 from evrun import errors
 from evrun._clock import TIME_LEFT
-from evrun._config import DEFAULT_BASE_URL
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
+from evrun._wording import with_calls
 
 if TYPE_CHECKING:
     Outcome = httpx.Response | httpx.HTTPError
+
+CAPABILITIES: Final = "Evrun-Capabilities"
+"""The header by which a server of ours is known: every answer of it has it."""
 
 _REQUEST_ID: Final = "X-Request-ID"
 _KNOWN_STATUSES: Final = frozenset(map(int, HTTPStatus))  # generated code fails on any other
@@ -64,10 +67,7 @@ _TLS_REFUSALS: Final = (
 
 _BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
     400: (errors.BadRequestError, "The server could not read the request."),
-    401: (
-        errors.AuthenticationError,
-        "Check api_key=… or EVRUN_API_KEY; `evrun keys create NAME` makes a key for your server.",
-    ),
+    401: (errors.AuthenticationError, "Check api_key=… or EVRUN_API_KEY."),
     403: (errors.PermissionDeniedError, "The key may not do this."),
     404: (
         errors.NotFoundError,
@@ -78,12 +78,15 @@ _BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
     422: (errors.UnprocessableEntityError, ""),
     429: (errors.RateLimitedError, "Send fewer requests at a time, or try again later."),
 }
+"""The class of each status, and what to do if the server is not ours: ours says so itself."""
+
+_NO_V4: Final = "Is base_url (or EVRUN_BASE_URL) right? The address of a v4 API ends in /v4."
 
 
 def problem(response: httpx.Response) -> str | None:
     """Return what is wrong with a success, None if it is what the contract promises: JSON."""
     if response.status_code not in _KNOWN_STATUSES:
-        return f"status {response.status_code} is none that HTTP knows"
+        return f"status {response.status_code} does not exist in HTTP"
     if response.status_code == HTTPStatus.NO_CONTENT:
         return None
     try:
@@ -223,11 +226,6 @@ def _outcome(*, ambiguous: bool) -> str:
 
 
 def _who_is_there(request: httpx.Request) -> str:
-    if str(request.url).startswith(DEFAULT_BASE_URL):
-        return (
-            "If you mean a server of your own, set EVRUN_BASE_URL (or base_url=…); "
-            "`evrun serve` starts one."
-        )
     return "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?"
 
 
@@ -239,19 +237,23 @@ def _status_error(
     detail = _detail(response)
     if isinstance(detail, list):
         fields = tuple(_field_error(item) for item in detail)
-        said = "; ".join(map(str, fields))
+        said = with_calls("; ".join(map(str, fields)))
     else:
-        said = detail
+        said = with_calls(detail)
     cls: type[errors.StatusError]
     if response.is_redirect:
         said = f"it points to {response.headers.get('Location', 'nowhere')}"
-        cls, advice = errors.RedirectError, "Redirects are not followed; set base_url to the end."
+        cls = errors.RedirectError
+        advice = "Redirects are not followed. Set base_url to the address that they lead to."
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         cls = errors.AmbiguousServerError if ambiguous else errors.ServerError
         in_vain = should_retry(response.headers) is False and not ambiguous
-        advice = "" if in_vain else _outcome(ambiguous=ambiguous)
+        advice = "" if in_vain else _advice(response, _outcome(ambiguous=ambiguous))
     else:
-        cls, advice = _BY_STATUS.get(status, (errors.StatusError, ""))
+        cls, usual = _BY_STATUS.get(status, (errors.StatusError, ""))
+        advice = _advice(response, usual)
+        if status == HTTPStatus.NOT_FOUND and "/v4/" not in request.url.path:
+            advice = _NO_V4
     message = f"{request.method} {request.url} answered {status}"
     error = cls(
         " ".join(
@@ -262,6 +264,14 @@ def _status_error(
     error.retry_after = asked_wait(response.headers, now)
     error.fields = fields
     return error
+
+
+def _advice(response: httpx.Response, usual: str) -> str:
+    """Return what to do, beside what the server says of it."""
+    # Ours says it all, except where this client has its key from.
+    if CAPABILITIES in response.headers and response.status_code != HTTPStatus.UNAUTHORIZED:
+        return ""
+    return usual
 
 
 def decode_error(
@@ -294,7 +304,11 @@ def part_error(
     refusal = httpx.Response(
         status,
         json={"detail": detail},
-        headers={_REQUEST_ID: response.headers.get(_REQUEST_ID, "")},
+        headers={
+            each: response.headers[each]
+            for each in (_REQUEST_ID, CAPABILITIES)
+            if each in response.headers
+        },
         request=alone,
     )
     error = _status_error(refusal, alone, ambiguous=False, now=datetime.fromtimestamp(0, UTC))

@@ -11,11 +11,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import httpx
-
 from evrun import _config
 from evrun._client import DEFAULT_LOCAL_PATH, BaseClient
 from evrun._connection import DEFAULT_CONCURRENCY, AsyncPool, Connection, Pool
+from evrun._shown import shown
 from evrun._transport import AsyncTransport, Transport
 from evrun.errors import ConfigurationError
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Literal, Self
+
+    import httpx
 
     from evrun._config import Config
     from evrun._retry import OnUnknown
@@ -48,14 +49,14 @@ class Evrun(BaseClient[Pool]):
 
     Whom it talks to:
 
-    - `api_key`: or `EVRUN_API_KEY`. `HUMANLOOP_API_KEY` is used too, but only towards humanloop.com
-      and this machine.
-    - `base_url`: or `EVRUN_BASE_URL`; `https://api.humanloop.com/v4` if neither is there.
+    - `api_key`: or `EVRUN_API_KEY`. `HUMANLOOP_API_KEY` is used too, but only towards this machine.
+    - `base_url`: or `EVRUN_BASE_URL`, such as `http://127.0.0.1:8000/v4`. There is no default: the
+      vendor's hosted platform ended on 8 September 2025, and its address is refused.
 
     How long it waits, and what it tries again:
 
     - `timeout`: seconds, or an `httpx.Timeout`. By default 5 to connect, 60 for each read and
-      write, and to wait for a free connection.
+      write, and to wait for a free connection. At most 2,000,000, as for `deadline`.
     - `deadline`: seconds for a whole call: all attempts, the waits between them and the answer.
     - `max_retries`: attempts after the first, 3 by default, with growing random waits (0.5 to 8 s),
       or as long as the server asks for, up to 120 s.
@@ -80,7 +81,7 @@ class Evrun(BaseClient[Pool]):
 
     Connections are opened at the first request. Use it as a context manager, or call `close`. It
     may be shared by threads, pickled, and used after a fork. Raises `ConfigurationError` if the key
-    is missing or a setting unusable.
+    or the address is missing, or a setting unusable.
     """
 
     def __init__(
@@ -101,10 +102,6 @@ class Evrun(BaseClient[Pool]):
         http_client: httpx.Client | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
-        if isinstance(http_client, httpx.AsyncClient):
-            raise ConfigurationError(
-                "http_client is an httpx.AsyncClient; use AsyncEvrun, or pass an httpx.Client."
-            )
         self._connect(
             _config.resolve(
                 api_key=api_key,
@@ -269,10 +266,6 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         http_client: httpx.AsyncClient | None = None,
         middleware: Sequence[AsyncMiddleware] = (),
     ) -> None:
-        if isinstance(http_client, httpx.Client):
-            raise ConfigurationError(
-                "http_client is an httpx.Client; use Evrun, or pass an httpx.AsyncClient."
-            )
         self._connect(
             _config.resolve(
                 api_key=api_key,
@@ -408,6 +401,11 @@ class AsyncEvrun(BaseClient[AsyncPool]):
 
 
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
+    if not _config.is_path(path):
+        raise ConfigurationError(
+            f"Evrun.local: {shown(path)} is not the path of a file. Pass a str or an os.PathLike "
+            'without a NUL character, such as "evals.db".'
+        )
     try:
         from evrun.server.embedded import EmbeddedServer
         from evrun.server.refusals import DatabaseUnusable, Unavailable

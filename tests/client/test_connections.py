@@ -352,7 +352,7 @@ def refused(**settings: Any) -> str:
     said = set()
     for cls in (Evrun, AsyncEvrun):
         with pytest.raises(ConfigurationError) as caught:
-            cls(api_key=KEY, **settings)
+            cls(api_key=KEY, base_url=BASE_URL, **settings)
         said.add(str(caught.value))
     (message,) = said
     return message
@@ -361,19 +361,19 @@ def refused(**settings: Any) -> str:
 @pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "8", None])
 def test_concurrency_is_a_whole_number(concurrency: Any) -> None:
     """Nonsense is refused when the client is made."""
-    expected = f"concurrency={concurrency!r} is no whole number from 1 up."
+    expected = f"concurrency={concurrency!r}: expected a whole number from 1 to 100,000."
     assert refused(concurrency=concurrency) == expected
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"verify": None}, "verify=None is no bool, no path as a str, and no ssl.SSLContext."),
-        ({"verify": 1}, "verify=1 is no bool, no path as a str, and no ssl.SSLContext."),
+        ({"verify": None}, "verify=None: expected a bool, a path as a str, or an ssl.SSLContext."),
+        ({"verify": 1}, "verify=1: expected a bool, a path as a str, or an ssl.SSLContext."),
         (
             {"cert": ("a.crt", "a.key", "a password")},
-            "cert is no path as a str, and no pair of them (certificate, key). A key with a "
-            "password: load both into an ssl.SSLContext, and pass that as verify=….",
+            "cert: expected a path as a str, or a pair of them (certificate, key). If the key has "
+            "a password, load both into an ssl.SSLContext, and pass that as verify=….",
         ),
         (
             {"cert": "a.pem", "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
@@ -415,10 +415,12 @@ def test_what_an_http_client_would_drop_is_refused(setting: str) -> None:
         f"{setting}=… has no effect beside http_client=…: set it up in the http_client itself."
     )
     with pytest.raises(ConfigurationError) as caught:
-        Evrun(api_key=KEY, http_client=FakeApi().http_client(), **given)
+        Evrun(api_key=KEY, base_url=BASE_URL, http_client=FakeApi().http_client(), **given)
     assert str(caught.value) == message
     with pytest.raises(ConfigurationError) as caught:
-        AsyncEvrun(api_key=KEY, http_client=FakeApi().async_http_client(), **given)
+        AsyncEvrun(
+            api_key=KEY, base_url=BASE_URL, http_client=FakeApi().async_http_client(), **given
+        )
     assert str(caught.value) == message
 
 

@@ -17,7 +17,7 @@ import pytest
 import trio
 import trustme
 from attrs import evolve
-from fake_api import KEY
+from fake_api import BASE_URL, KEY
 from loopback import Loopback, running
 from misbehaving import good, misbehaving
 
@@ -51,10 +51,10 @@ def test_without_pyreqwest_the_error_says_what_to_install() -> None:
     done = run(
         "import sys; sys.modules['pyreqwest'] = None\n"
         "from evrun import Evrun, AsyncEvrun, ConfigurationError\n"
-        f"Evrun(api_key={KEY!r})\n"
+        f"Evrun(api_key={KEY!r}, base_url={BASE_URL!r})\n"
         "for client in (Evrun, AsyncEvrun):\n"
         "    try:\n"
-        f"        client(api_key={KEY!r}, transport='fast')\n"
+        f"        client(api_key={KEY!r}, base_url={BASE_URL!r}, transport='fast')\n"
         "    except ConfigurationError as error:\n"
         "        print(error)\n"
     )
@@ -92,7 +92,7 @@ def test_a_setting_that_would_be_dropped_is_refused(
 ) -> None:
     """What pyreqwest does not have is an error when the client is made."""
     with pytest.raises(ConfigurationError) as caught:
-        kind(**{**FAST, **settings})
+        kind(**{**FAST, "base_url": BASE_URL, **settings})
     assert str(caught.value) == says
 
 

@@ -21,9 +21,11 @@ from evrun import (
     ConfigurationError,
     Evrun,
     LogId,
+    NotFoundError,
     RequestTimeoutError,
     ServerError,
     UnknownOutcomeError,
+    UnprocessableEntityError,
 )
 
 if TYPE_CHECKING:
@@ -87,6 +89,26 @@ def test_what_is_logged_stays(tmp_path: Path) -> None:
     assert path.is_file()
     with Evrun.local(str(path)) as client:
         assert client.logs.get(logged.id).output == "Paris"
+
+
+def test_what_the_server_says_names_calls_of_the_client(tmp_path: Path) -> None:
+    """Whoever calls methods is told of methods, and a local 404 does not talk of keys."""
+    with Evrun.local(tmp_path / "evals.db") as client:
+        run, datapoint_id = running(client)
+        client.run(run.id).complete()
+        with pytest.raises(UnprocessableEntityError) as refused:
+            client.run(run.id).log(datapoint_id, log={})
+        assert str(refused.value).endswith(
+            "answered 422: path.evaluation_id: The run is completed, and only a running run takes "
+            "logs and results. Set it running first: client.run(…).start()."
+        )
+        assert refused.value.fields[0].msg.endswith("Evaluations_updateStatus.")
+        with pytest.raises(NotFoundError) as missing:
+            client.projects.get("pr_nobody")
+        assert str(missing.value) == (
+            "GET http://evrun.local/v4/projects/pr_nobody answered 404: "
+            "There is no project pr_nobody."
+        )
 
 
 def test_sync_and_async_see_the_same_file(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_setting_that_is_none_is_refused(
     """A slip in the variable is an error, and not silence."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError) as caught:
-        Evrun(api_key=KEY)
+        Evrun(api_key=KEY, base_url=BASE_URL)
     assert str(caught.value) == message
 
 

@@ -155,7 +155,7 @@ TABLE = [
         "answered 20., but the body is not JSON \\(text/html; charset=utf-8, 33 bytes\\)"),
     row("bad gzip", bad.bad_gzip, FINAL, errors.DecodeError, "but the body is not JSON"),
     row("status 299", answer(299), FINAL, errors.DecodeError,
-        "answered 299, but status 299 is none that HTTP knows", status=299),
+        "answered 299, but status 299 does not exist in HTTP", status=299),
     # Refusals.
     row("HTML as a refusal", html(403), FINAL, errors.PermissionDeniedError,
         "answered 403: <html><body>Sign in</body></html>", status=403),

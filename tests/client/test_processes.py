@@ -126,7 +126,7 @@ def test_what_cannot_travel_says_so(setting: str, value: Any, make: Callable[[An
     given: dict[str, Any] = {setting: value}
     for cls in (Evrun, AsyncEvrun):
         with pytest.raises(ConfigurationError) as caught:
-            make(cls(api_key=KEY, **given))
+            make(cls(api_key=KEY, base_url=BASE_URL, **given))
         assert str(caught.value) == (
             f"A client with {setting}=… cannot be pickled or copied: connections, contexts and "
             "functions stay in their process. Make the client where it is used."
@@ -136,11 +136,11 @@ def test_what_cannot_travel_says_so(setting: str, value: Any, make: Callable[[An
 def test_an_http_client_and_a_proxys_context_stay_too() -> None:
     """The same for an `http_client`, and for TLS settings inside a proxy."""
     with pytest.raises(ConfigurationError, match="A client with http_client=… cannot be pickled"):
-        pickle.dumps(Evrun(api_key=KEY, http_client=FakeApi().http_client()))
+        pickle.dumps(Evrun(api_key=KEY, base_url=BASE_URL, http_client=FakeApi().http_client()))
     proxy = httpx.Proxy("https://127.0.0.1:1", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     with pytest.raises(ConfigurationError, match="whose proxy has an ssl_context cannot"):
-        pickle.dumps(Evrun(api_key=KEY, proxy=proxy))
-    assert pickled(Evrun(api_key=KEY, proxy=httpx.Proxy("http://127.0.0.1:1")))
+        pickle.dumps(Evrun(api_key=KEY, base_url=BASE_URL, proxy=proxy))
+    assert pickled(Evrun(api_key=KEY, base_url=BASE_URL, proxy=httpx.Proxy("http://127.0.0.1:1")))
 
 
 # Workers.

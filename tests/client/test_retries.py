@@ -341,3 +341,14 @@ def test_every_decision_is_logged_with_its_reason(
         f"{LOG}: gave up after attempt 1: this server has not announced that it recognises a "
         'repeated request; on_unknown="retry" repeats it all the same',
     ]
+
+
+def test_no_attempt_gets_a_limit_below_zero(
+    perform: Callable[..., Any], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a wait through the deadline an attempt gets a moment: sockets refuse less."""
+    monkeypatch.setattr(clock, "sleep", lambda _: setattr(clock, "passed", 60.0))
+    script = Script([status(429), ok()])
+    perform(script, deadline=3)
+    limits = script.requests[1].extensions["timeout"]
+    assert limits == dict.fromkeys(("connect", "read", "write", "pool"), 0.001)

@@ -15,10 +15,13 @@ import pytest
 from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations
-from evrun import _config, ids, results
+from evrun import Evrun, ids, results
 from evrun._exchange import is_harmless
+from evrun._wording import CALLS
+from evrun.cli.serve import serve
 from evrun.ids import Id
 from evrun.resources import _bodies
+from evrun.server.operations import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -233,9 +236,27 @@ def test_every_patch_is_judged() -> None:
     assert patches == {operation_id for operation_id, _ in mark.args[1]}
 
 
-def test_the_default_address_is_the_contracts_server() -> None:
-    """The client and the contract name the same server."""
-    assert CONTRACT["servers"][0]["url"] == _config.DEFAULT_BASE_URL
+def test_sentences_of_the_server_name_operations_that_clients_translate() -> None:
+    """An operation in a sentence is one of the contract, and has a call of the client's."""
+    names = {each["operationId"] for _, _, each in operations(CONTRACT)}
+    server = ROOT / "overlays" / "evrun" / "server"
+    sources = [*(server / "store").glob("*.py"), server / "unserved.py"]
+    named = set(re.findall(r"[A-Z]\w+_[a-z]\w+", "".join(each.read_text() for each in sources)))
+    assert named & names == CALLS.keys()
+    client = Evrun(api_key="evk_x", base_url="http://h")
+    for call in CALLS.values():
+        found: Any = client
+        for name in re.findall(r"\.(\w+)", call):
+            found = getattr(found, name)
+            if name == "run":
+                found = found("evrun_1")
+        assert callable(found), call
+
+
+def test_the_contracts_server_is_where_ours_listens() -> None:
+    """The contract names one server: the address that `evrun serve` has by default."""
+    host, port = (option.default for option in serve.params if option.name in {"host", "port"})
+    assert [each["url"] for each in CONTRACT["servers"]] == [f"http://{host}:{port}{PREFIX}"]
 
 
 def test_everything_in_the_contract_is_described() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -43,7 +44,8 @@ def loaded(code: str) -> set[str]:
 
 def printed(code: str) -> str:
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    env = {**os.environ, "EVRUN_BASE_URL": "http://h/v4"}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
 
 
 def test_importing_evrun_costs_little_more_than_importing_httpx() -> None:

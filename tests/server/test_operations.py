@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from served import MISSING, Api, Run, contract_operations
 
+from evrun.server import unserved
+from evrun.server.embedded import EmbeddedServer
 from evrun.server.routes import OPERATIONS
 
 if TYPE_CHECKING:
-    import httpx
+    from collections.abc import Iterator
 
 
 def test_every_operation_of_the_contract_is_served_and_no_other() -> None:
@@ -22,6 +26,44 @@ def test_every_operation_declares_the_status_of_its_success() -> None:
     for name, (_, _, operation) in contract_operations().items():
         successes = [int(code) for code in operation["responses"] if code.startswith("2")]
         assert successes == [OPERATIONS[name].status], name
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"), [each[:3] for each in unserved.OPERATIONS], ids=str
+)
+def test_an_operation_that_is_not_served_is_named_with_its_substitute(
+    sqlite_http: httpx.Client, method: str, path: str, operation: str
+) -> None:
+    """Code for v4 that calls what is not here learns what to use instead."""
+    response = sqlite_http.request(method, re.sub("{[^}]*}", "x_1", path))
+    assert response.status_code in {404, 405}
+    said = response.json()["detail"]
+    assert said.startswith(f"{operation} of the vendor's v4 API is not served here. ")
+
+
+@pytest.mark.parametrize("path", ["/v4/chats", "/v4/chat/", "/chat", "/v5/chat", "/v4/datasets"])
+def test_what_the_vendor_does_not_have_either_is_not_named(
+    sqlite_http: httpx.Client, path: str
+) -> None:
+    """Another path or method is told how paths start, or which methods there are."""
+    response = sqlite_http.post(f"http://evrun.local{path}")
+    assert response.json()["detail"].startswith(("There is nothing here.", "This path does not"))
+
+
+def test_no_operation_is_both_served_and_not() -> None:
+    """The table of what is not served holds nothing of the contract's."""
+    served = {(method, path) for method, path, _ in contract_operations().values()}
+    assert served.isdisjoint((method, path) for method, path, *_ in unserved.OPERATIONS)
+    assert contract_operations().keys().isdisjoint(each[2] for each in unserved.OPERATIONS)
+
+
+@pytest.fixture(scope="module")
+def sqlite_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Return a client of a server that only its routes are asked of."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("unserved") / "evals.db")
+    with httpx.Client(transport=server.transport(), base_url=server.base_url) as client:
+        yield client
+    server.close()
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

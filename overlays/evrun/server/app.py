@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evrun._version import __version__
-from evrun.server import idempotency, refusals
+from evrun.server import idempotency, refusals, unserved
 from evrun.server.authentication import HEADER, Authenticator, Unauthenticated, hash_key
 from evrun.server.batches import MOST_LOGS
 from evrun.server.faults.injection import Injection
@@ -61,6 +61,7 @@ CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch=
 _LOGGER = logging.getLogger("evrun.server")
 _REQUEST_ID = "X-Request-ID"
 _ANNOUNCEMENT = "Evrun-Capabilities"
+_LOOK = "Send the request again under the same Idempotency-Key, or look."
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -179,16 +180,18 @@ class _Server:
             return error_answer(
                 500,
                 "The server was stopped before this was done, and it may be done all the same. "
-                "Send the request again under the same Idempotency-Key, or look.",
+                f"The request may have been carried out. {_LOOK}",
                 {"Connection": "close"},
             )
         except Exception:
             request_id = request.scope["evrun.request_id"]
             route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
             _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
+            outcome = f" The change may be stored. {_LOOK}" if request.scope.get("evrun.begun") else ""
             return error_answer(
                 500,
-                f"The server failed; this is a defect. Its log has the details under {request_id}.",
+                "The server failed; this is a defect. Its log has the details under "
+                f"{request_id}.{outcome}",
             )
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
@@ -281,15 +284,16 @@ def _refused(refusal: Refusal) -> Response:
     return error_answer(_STATUSES[type(refusal)], str(refusal), headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Answer what the router refuses."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     sentences = {
         404: f"There is nothing here. Paths start with {PREFIX}/, as in {PREFIX}/evaluations.",
         405: "This path does not take this method; Allow names those that it takes.",
     }
+    said = unserved.sentence(request.method, request.url.path)
     return error_answer(
-        error.status_code, sentences.get(error.status_code, error.detail), error.headers
+        error.status_code, said or sentences.get(error.status_code, error.detail), error.headers
     )
 
 

@@ -200,7 +200,7 @@ class GuardedProtocol(H11Protocol):
         error = sys.exception()
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         if hint != 431:  # noqa: PLR2004 - h11 names no other that has a meaning here
-            self._refuse(400, f"This is no valid HTTP/1.1 request: {error or msg}.")
+            self._refuse(400, f"This is not a valid HTTP/1.1 request: {error or msg}.")
         elif b"\n" not in self.conn.trailing_data[0][:ADDRESS_LIMIT]:
             self._refuse(414, f"The address is longer than {ADDRESS_LIMIT} bytes.")
         else:

@@ -105,7 +105,7 @@ def inflate(content: bytes, encoding: str, limit: int) -> bytes:
     try:
         inflated = stream.decompress(content, limit + 1)
     except zlib.error as error:
-        raise Undecodable(f"The body is no gzip: {error}.") from error
+        raise Undecodable(f"The body is not gzip: {error}.") from error
     if len(inflated) > limit:
         raise _too_large(limit)
     # Further members would be fine by RFC 1952, and cost quadratic time if there are many.
@@ -157,7 +157,7 @@ class Rate:
         """Return what `100/s`, `600/m` or `5000/h` says. Raises `ValueError`."""
         said = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text)
         if said is None:
-            raise ValueError(f"{text!r} is no rate. Write 100/s, 600/m or 5000/h.")
+            raise ValueError(f"{text!r} is not a rate. Write 100/s, 600/m or 5000/h.")
         return cls(int(said[1]), {"s": 1.0, "m": 60.0, "h": 3600.0}[said[2]])
 
 

@@ -115,7 +115,7 @@ def _too_deep(error: ValidationError) -> Invalid | None:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _finite(text: str) -> float:

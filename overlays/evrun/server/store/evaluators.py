@@ -98,7 +98,7 @@ def remove(scope: Scope, evaluator_id: str) -> None:
         .limit(1)
     )
     if used is not None:
-        raise Conflict(f"The evaluator {evaluator_id} is used, by {used['run_id']} for one.")
+        raise Conflict(f"{evaluator_id} cannot be deleted: {used['run_id']} uses it.")
     scope.connection.execute(
         delete(evaluator_versions).where(evaluator_versions.c.evaluator_id == evaluator_id)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, insert, select, update
@@ -94,7 +95,7 @@ def _require_log(scope: Scope, run_id: str, log_id: str, evaluatee: RowMapping |
     if log is None:
         raise NotFound(f"There is no log {log_id}.")
     if log["run_id"] != run_id:
-        raise Rule(("body", "log_id"), f"{log_id} is no log of {run_id}.", type="not_in_run")
+        raise Rule(("body", "log_id"), f"{log_id} is not a log of {run_id}.", type="not_in_run")
     if evaluatee is not None and log["evaluatee_id"] != evaluatee["id"]:
         raise Rule(
             ("query", "evaluatee_id"),
@@ -114,7 +115,8 @@ def _version(scope: Scope, run_id: str, evaluator_id: str) -> RowMapping:
         evaluators.owned(scope, evaluator_id)
         raise Rule(
             ("body", "evaluator_id"),
-            f"{evaluator_id} is no evaluator of {run_id}. Add it to the run first.",
+            f"{evaluator_id} is not an evaluator of {run_id}. Add it to the run first: "
+            "Evaluations_addEvaluators.",
             type="not_in_run",
         )
     return version
@@ -132,7 +134,7 @@ def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - th
     if not fits[return_type]:
         raise Rule(
             ("body", "result"),
-            f"The evaluator returns {return_type}; {value!r} is none.",
+            f"The evaluator returns {return_type}, and {json.dumps(value)} is not a {return_type}.",
             type="return_type",
         )
     try:

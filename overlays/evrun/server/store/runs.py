@@ -143,7 +143,7 @@ def require_running(run: Mapping[Any, Any]) -> None:
         way = (
             "Create a new run."
             if run["status"] == "cancelled"
-            else f"Set it running first: PATCH /evaluations/{run['id']}/status."
+            else "Set it running first: Evaluations_updateStatus."
         )
         raise Rule(
             ("path", "evaluation_id"),
@@ -170,7 +170,7 @@ def evaluatee_of(scope: Scope, run_id: str, evaluatee_id: str | None) -> RowMapp
             select(evaluatees).where(evaluatees.c.run_id == run_id, evaluatees.c.id == evaluatee_id)
         )
     if found is None:
-        raise NotFound(f"{run_id} has no evaluatee {evaluatee_id}. The run's answer names them.")
+        raise NotFound(f"{run_id} has no evaluatee {evaluatee_id}. Evaluations_get names them.")
     return found
 
 
