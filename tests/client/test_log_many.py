@@ -144,7 +144,7 @@ def test_every_log_arrives_once_and_is_answered_in_order(log_many: Any, batch: i
     numbers = [int(each.result().id.removeprefix("data_")) for each in logged]
     assert [server.outputs[number] for number in numbers] == [str(n) for n in range(50)]
     assert len(server.posts) == (-(-50 // batch) if batch else 50)
-    assert (len(server.gets), logged.raise_on_error()) == (1, logged)
+    assert len(server.gets) == 1
     assert (len(logged), logged[3].log) == (50, logged.logs[3])
 
 
@@ -153,13 +153,13 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     """The server's refusals and our own stand at their places, as the errors of single calls."""
     many = items(8)
     many[1]["datapoint_id"] = "bad"
-    many[2]["log"] = {"outptu": "x"}
+    many[2]["log"] = {"output": 7j}
     many[3]["datapoint_id"] = "no/id"
-    many[4] = "no mapping"  # type: ignore[call-overload]
+    many[4]["log"] = None
     many[5]["datapoint_id"] = "taken"
     many[6]["log"] = {"output": "\ud800"}
     server = Server(batch)
-    logged = log_many(server, many)
+    logged = log_many(server, many, raise_on_error=False)
     kinds = [type(each.error) for each in logged]
     assert kinds == [
         type(None),
@@ -173,7 +173,7 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     ]
     assert sorted(server.outputs) == ["0", "7"]
     assert [str(logged[n].error).partition(":")[0] for n in (2, 3, 4, 6)] == [
-        *("items[2].log", "items[3].datapoint_id", "items[4]", "items[6]"),
+        *("items[2].log.output", "items[3].datapoint_id", "items[4]", "items[6]"),
     ]
     refused = logged[1].error
     assert refused.fields[0].loc == ("body", "datapoint_id")
@@ -189,7 +189,7 @@ def test_the_error_of_one_of_many_shows_that_one() -> None:
     http = httpx.Client(transport=httpx.MockTransport(server))
     with Evrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
         many = [*items(30, stdout="x" * 99), {"datapoint_id": "bad", "log": {}}]
-        (failed,) = client.run("evrun_1").log_many(many).failed
+        (failed,) = client.run("evrun_1").log_many(many, raise_on_error=False).failed
     error = failed.error
     assert isinstance(error, UnprocessableEntityError)
     assert str(error) == (
@@ -204,16 +204,33 @@ def test_the_error_of_one_of_many_shows_that_one() -> None:
     assert len(server.posts[0].content) < 3000
 
 
-def test_raise_on_error_says_what_to_do(log_many: Any) -> None:
-    """How many, which was the first, and what to hand over again."""
+def test_failures_are_raised_with_all_that_is_known(log_many: Any) -> None:
+    """How many, which was the first, what to hand over again, and what became of each."""
     server = Server()
-    logged = log_many(server, [*items(2), {"datapoint_id": "bad", "log": {}}])
-    with pytest.raises(LogsFailedError, match=r"^1 of 3 logs failed.*first, at 2: items\[2\]") as e:
-        logged.raise_on_error()
-    assert e.value.again == logged.again
-    assert e.value.errors == ((2, logged[2].error),)
-    copied = pickle.loads(pickle.dumps(e.value))  # noqa: S301 - our own
+    many = [*items(2), {"datapoint_id": "bad", "log": {}}]
+    with pytest.raises(
+        LogsFailedError, match=r"^1 of 3 logs failed, 2 are stored.*first, at 2: items\[2\]"
+    ) as caught:
+        log_many(server, many)
+    logged = caught.value.result
+    assert [log.id for log in logged.logs] == ["data_0", "data_1"]
+    assert caught.value.again == logged.again
+    assert caught.value.errors == ((2, logged[2].error),)
+    copied = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
     assert str(copied.errors[0][1]) == str(logged[2].error)
+    assert copied.result.logs == logged.logs
+
+
+def test_a_result_shows_its_failures(log_many: Any) -> None:
+    """To whoever does not want them raised: `repr` begins with how many of each there are."""
+    server = Server()
+    logged = log_many(server, [*items(2), {"datapoint_id": "bad", "log": {}}], raise_on_error=False)
+    assert repr(logged).startswith(
+        "<LoggedItems: 2 stored, 1 FAILED, the first at 2: UnprocessableEntityError: items[2]: POST"
+    )
+    with pytest.raises(LogsFailedError):
+        logged.raise_on_error()
+    assert repr(log_many(server, items(2))) == "<LoggedItems: 2 stored>"
 
 
 @BOTH
@@ -228,9 +245,8 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_keys(log_many: Any, bat
         return response
 
     server.after = lose
-    logged = log_many(server, items(20), concurrency=1, batch_size=10)
+    log_many(server, items(20), concurrency=1, batch_size=10)
     assert sorted(server.outputs, key=int) == [str(n) for n in range(20)]
-    assert logged.raise_on_error()
 
 
 @BOTH
@@ -242,12 +258,11 @@ def test_what_stays_unknown_can_be_handed_over_again(log_many: Any, batch: int) 
         raise httpx.ReadError("reset")
 
     server.after = lose
-    logged = log_many(server, items(5))
+    logged = log_many(server, items(5), raise_on_error=False)
     assert all(isinstance(each.error, UnknownOutcomeError) for each in logged)
     server.after = lambda response: response
     server.batch = 0 if batch else 1000
-    again = log_many(server, logged.again)
-    assert len(again.raise_on_error()) == 5
+    assert len(log_many(server, logged.again)) == 5
     assert sorted(server.outputs) == list("01234")
 
 
@@ -257,7 +272,7 @@ def test_what_is_too_large_is_sent_in_parts(log_many: Any) -> None:
     server.limit = 2000
     many = items(20, stdout="x" * 300)
     many[7]["log"]["stdout"] = "x" * 3000
-    logged = log_many(server, many)
+    logged = log_many(server, many, raise_on_error=False)
     assert [each.index for each in logged.failed] == [7]
     assert isinstance(logged[7].error, ContentTooLargeError)
     assert server.outputs == [str(n) for n in range(20) if n != 7]
@@ -277,8 +292,7 @@ def test_a_server_that_takes_batches_no_more_gets_single_calls(log_many: Any) ->
         server.before = older
 
     server.before = first
-    logged = log_many(server, items(6), batch_size=4)
-    assert logged.raise_on_error()
+    log_many(server, items(6), batch_size=4)
     assert [request.url.path[-5:] for request in server.posts] == ["/logs", *["1/log"] * 6]
 
 
@@ -299,7 +313,7 @@ def test_an_answer_that_is_none_is_an_error_of_each(log_many: Any, change: Any) 
     server.before = lambda request: (
         httpx.Response(200, json=change) if request.method == "POST" else None
     )
-    logged = log_many(server, items(2))
+    logged = log_many(server, items(2), raise_on_error=False)
     assert [type(each.error) for each in logged] == [DecodeError] * 2
     assert len(logged.again) == 2
 
