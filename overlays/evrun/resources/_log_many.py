@@ -70,7 +70,7 @@ def perform(many: ManyLogs, items: Iterable[Any]) -> Iterator[LoggedItem]:
     if broken is not None:
         raise broken
     if many.refusal is not None:
-        raise many.stopped()
+        raise many.stopped() from many.refusal
 
 
 class _Sender:

@@ -68,7 +68,7 @@ async def perform_async(
     if broken is not None:
         raise broken
     if many.refusal is not None:
-        raise many.stopped()
+        raise many.stopped() from many.refusal
 
 
 class _Source:
