@@ -132,14 +132,15 @@ def attached(done: list[LoggedItem]) -> Iterator[None]:
     """Attach what became of the items so far to what ends a call before all were taken."""
     try:
         yield
-    except (InvalidItemError, LogsStoppedError) as error:
-        error.result = LoggedItems(tuple(done))
-        raise
     except BaseException as error:
+        result = LoggedItems(tuple(done))
+        where = "iter_log_many yields what became of each."
+        if isinstance(error, InvalidItemError | LogsStoppedError):
+            error.result = result
+            where = "`result` of this error holds what became of each."
         if done:
-            failed = sum(each.error is not None for each in done)
             error.add_note(
-                f"log_many: of the items taken before, {len(done) - failed} are stored and "
-                f"{failed} failed. iter_log_many yields what became of each."
+                f"log_many: of the items taken before, {len(result.logs)} are stored and "
+                f"{len(result.failed)} failed. {where}"
             )
         raise

@@ -102,11 +102,16 @@ class _Sender:
         self._error: BaseException | None = None
         self._scope: anyio.CancelScope | None = None
         """Of the task; None if there is none."""
+        self._sending = False
         self._event = anyio.Event
         self._changed = anyio.Event()
 
     async def add(self, gathered: Gathered, size: int) -> None:
-        """Hand over one more. Waits while what is complete cannot be sent yet."""
+        """Hand over one more. Waits until what is complete has been sent.
+
+        A thread would send it beside the next items. But whoever leaves an `async for` waits for
+        nothing, and what was taken by then may be lost: that should be little.
+        """
         if self._error is not None:
             raise self._error
         self._chunker.add(gathered, size, time.monotonic())
@@ -114,7 +119,7 @@ class _Sender:
             self._start()
         if self._chunker.complete:
             self._change()
-            while self._chunker.complete and self._scope is not None:
+            while (self._chunker.complete or self._sending) and self._scope is not None:
                 await self._changed.wait()
 
     async def let_go(self, seconds: float | None) -> None:
@@ -174,7 +179,9 @@ class _Sender:
         try:
             with self._scope:
                 while chunk := await self._next():
+                    self._sending = True
                     self._done += await _drive(self._many, chunk)
+                    self._sending = False
                     self._change()
         except BaseException as error:
             self._error = error
