@@ -19,7 +19,6 @@ from evrun.errors import (
     FieldError,
     InvalidIdError,
     InvalidRequestError,
-    LogsFailedError,
     NotFoundError,
     PermissionDeniedError,
     PoolTimeoutError,
@@ -54,7 +53,13 @@ from evrun.ids import (
     UserId,
     parse_id,
 )
-from evrun.logged import LoggedItem, LoggedItems
+from evrun.logged import (
+    InvalidItemError,
+    LoggedItem,
+    LoggedItems,
+    LogsFailedError,
+    LogsStoppedError,
+)
 from evrun.run import AsyncRun, Run
 from evrun.sorting import EvaluatorSort, FeedbackSort
 
@@ -89,12 +94,14 @@ __all__ = [
     "FieldError",
     "Id",
     "InvalidIdError",
+    "InvalidItemError",
     "InvalidRequestError",
     "LinkedToolId",
     "LogId",
     "LoggedItem",
     "LoggedItems",
     "LogsFailedError",
+    "LogsStoppedError",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import frozen
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """Bytes of logs in one request, before compression: a server of ours takes 10 MiB."""
+
+MOST_SECONDS: Final = 1.0
+"""How long a log waits for others to go with it: what a killed process has not sent is younger."""
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
@@ -60,32 +64,53 @@ def key_of(given: object, parameter: str) -> str:
 
 
 class Chunker(Generic[T]):
-    """Gathers what is handed over into chunks of limited number and size."""
+    """Gathers what is handed over into chunks of limited number, size and age.
 
-    def __init__(self, most: int, most_bytes: int) -> None:
+    `now` is in seconds, of any clock that only grows.
+    """
+
+    def __init__(self, most: int, most_bytes: int, most_seconds: float) -> None:
         self._most = most
         self.most_bytes = most_bytes
+        self._most_seconds = most_seconds
+        self._complete: deque[list[T]] = deque()
         self._chunk: list[T] = []
         self._bytes = 0
+        self._since = 0.0
 
-    def add(self, each: T, size: int) -> list[list[T]]:
-        """Take one more; return the chunks that are complete by it, two at most.
-
-        What is larger than a chunk may be goes alone: the server has the last word.
-        """
-        complete = []
+    def add(self, each: T, size: int, now: float) -> None:
+        """Take one more. What is larger than a chunk may be goes alone: the server decides."""
         if self._chunk and self._bytes + size > self.most_bytes:
-            complete.append(self.rest())
+            self.flush()
+        if not self._chunk:
+            self._since = now
         self._chunk.append(each)
         self._bytes += size
         if len(self._chunk) >= self._most or self._bytes >= self.most_bytes:
-            complete.append(self.rest())
-        return complete
+            self.flush()
 
-    def rest(self) -> list[T]:
-        """Return what has been gathered since."""
-        chunk, self._chunk, self._bytes = self._chunk, [], 0
-        return chunk
+    def flush(self) -> None:
+        """Complete the chunk, whatever its size and age."""
+        if self._chunk:
+            self._complete.append(self._chunk)
+            self._chunk, self._bytes = [], 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether a chunk is complete and waits to be taken."""
+        return bool(self._complete)
+
+    def due(self, now: float) -> float | None:
+        """Return the seconds until a chunk should be taken; 0 for now, None if there is none."""
+        if self._complete:
+            return 0.0
+        return max(self._since + self._most_seconds - now, 0.0) if self._chunk else None
+
+    def take(self) -> list[T]:
+        """Return the oldest chunk. There is one."""
+        if not self._complete:
+            self.flush()
+        return self._complete.popleft()
 
 
 def halves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Sequence[Entry]]:

@@ -3,8 +3,10 @@
     EvrunError
     ├── ConfigurationError            a key or an address is missing or unusable; nothing was sent
     ├── InvalidRequestError           an argument that the contract refuses; nothing was sent
-    │   └── InvalidIdError            an id of the wrong shape, or of another resource
+    │   ├── InvalidIdError            an id of the wrong shape, or of another resource
+    │   └── InvalidItemError          one of many logs has the wrong fields; `item` holds it
     ├── LogsFailedError               some of many logs failed; `again` holds what to send once more
+    │   └── LogsStoppedError              …, and the run or the key would be refused for all others
     └── RequestError                  a request was made and did not succeed
         ├── TransportError            no usable answer came
         │   ├── ConnectError              no connection: nothing was sent
@@ -30,7 +32,8 @@
             ├── AmbiguousDisconnectError    …: also a DisconnectedError
             └── AmbiguousServerError        …: also a ServerError
 
-Data travels as attributes; every error pickles. No exception of httpx leaves the package.
+Data travels as attributes; every error pickles. No exception of httpx leaves the package. The three
+of many logs are in `evrun.logged`, beside what they carry.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from evrun._sent import SentRequest
 
@@ -61,7 +64,6 @@ __all__ = [
     "FieldError",
     "InvalidIdError",
     "InvalidRequestError",
-    "LogsFailedError",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",
@@ -115,23 +117,6 @@ class InvalidIdError(InvalidRequestError):
         """What came; its `repr` if it was no string."""
         self.expected = expected
         """What an id looks like here, in words."""
-
-
-class LogsFailedError(EvrunError):
-    """Some of many logs failed; the others are stored."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        errors: tuple[tuple[int, EvrunError], ...],
-        again: tuple[Mapping[str, Any], ...],
-    ) -> None:
-        super().__init__(message)
-        self.errors = errors
-        """The place of each failed item among all, and its error."""
-        self.again = again
-        """The failed items with their keys, to be handed to `log_many` once more."""
 
 
 class RequestError(EvrunError):

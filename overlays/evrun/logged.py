@@ -1,18 +1,18 @@
-"""What became of many logs: `log_many` and `iter_log_many` say it one by one."""
+"""What became of many logs, one by one, and what `log_many` and `iter_log_many` raise."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from evrun.errors import LogsFailedError
+from evrun.errors import EvrunError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Self
 
-    from evrun.errors import EvrunError
     from evrun.results import CreatedLog
 
 
@@ -36,7 +36,7 @@ class LoggedItem:
         return self.log
 
 
-@frozen
+@frozen(repr=False)
 class LoggedItems:
     """What became of all of them, in the order in which they were handed over."""
 
@@ -50,6 +50,13 @@ class LoggedItems:
 
     def __getitem__(self, index: int) -> LoggedItem:
         return self.items[index]
+
+    def __repr__(self) -> str:
+        said = f"{len(self.logs)} stored"
+        if failed := self.failed:
+            kind, message = type(failed[0].error).__name__, str(failed[0].error)
+            said += f", {len(failed)} FAILED, the first at {failed[0].index}: {kind}: {message}"
+        return f"<{type(self).__name__}: {said}>"
 
     @property
     def logs(self) -> tuple[CreatedLog, ...]:
@@ -69,13 +76,71 @@ class LoggedItems:
     def raise_on_error(self) -> Self:
         """Return it if all are stored. Raises `LogsFailedError`."""
         if failed := self.failed:
-            first = failed[0]
             raise LogsFailedError(
-                f"{len(failed)} of {len(self.items)} logs failed; the others are stored. The "
-                f"first, at {first.index}: {first.error} What `again` of this error holds can be "
-                "handed to log_many once more: nothing is stored twice by a server that "
-                "recognises keys.",
-                errors=tuple((each.index, each.error) for each in failed if each.error),
-                again=self.again,
+                f"{len(failed)} of {len(self.items)} logs failed, {len(self.logs)} are stored. The "
+                f"first, at {failed[0].index}: {failed[0].error} What `again` of this error holds "
+                "can be handed to log_many once more: nothing is stored twice by a server that "
+                "recognises keys. `result` holds what became of each.",
+                result=self,
             )
         return self
+
+
+class InvalidItemError(InvalidRequestError):
+    """One of many logs has the wrong fields: a mistake in the program, which would meet all others.
+
+    What was taken before it has been sent. It was not, and nothing after it was taken.
+    """
+
+    result: LoggedItems | None = None
+    """What became of those before; None from `iter_log_many`, which has yielded that."""
+
+    def __init__(self, message: str, *, parameter: str | None, item: object) -> None:
+        super().__init__(message, parameter=parameter)
+        self.item = item
+        """What was handed over."""
+
+
+class LogsFailedError(EvrunError):
+    """Some of many logs failed; the others are stored."""
+
+    def __init__(self, message: str, *, result: LoggedItems) -> None:
+        super().__init__(message)
+        self.result = result
+        """What became of all, also of those that are stored."""
+
+    @property
+    def errors(self) -> tuple[tuple[int, EvrunError], ...]:
+        """The place of each failed item among all, and its error."""
+        return tuple((each.index, each.error) for each in self.result.failed if each.error)
+
+    @property
+    def again(self) -> tuple[Mapping[str, Any], ...]:
+        """The failed items with their keys, to be handed to `log_many` once more."""
+        return self.result.again
+
+
+class LogsStoppedError(LogsFailedError):
+    """The run takes no more logs, or the key is no longer good: no more items were taken.
+
+    From `iter_log_many`, which has yielded what became of those that were, `result` is empty.
+    """
+
+
+@contextmanager
+def attached(done: list[LoggedItem]) -> Iterator[None]:
+    """Attach what became of the items so far to what ends a call before all were taken."""
+    try:
+        yield
+    except BaseException as error:
+        result = LoggedItems(tuple(done))
+        where = "iter_log_many yields what became of each."
+        if isinstance(error, InvalidItemError | LogsStoppedError):
+            error.result = result
+            where = "`result` of this error holds what became of each."
+        if done:
+            error.add_note(
+                f"log_many: of the items taken before, {len(result.logs)} are stored and "
+                f"{len(result.failed)} failed. {where}"
+            )
+        raise

@@ -44,10 +44,15 @@ class Run:
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
+        raise_on_error: bool = True,
     ) -> LoggedItems:
         """Like `Evaluations.log_many`, for this run."""
         return self._evaluations.log_many(
-            self.id, items, concurrency=concurrency, batch_size=batch_size
+            self.id,
+            items,
+            concurrency=concurrency,
+            batch_size=batch_size,
+            raise_on_error=raise_on_error,
         )
 
     def iter_log_many(
@@ -169,10 +174,15 @@ class AsyncRun:
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
+        raise_on_error: bool = True,
     ) -> LoggedItems:
         """Like `Run.log_many`, awaited."""
         return await self._evaluations.log_many(
-            self.id, items, concurrency=concurrency, batch_size=batch_size
+            self.id,
+            items,
+            concurrency=concurrency,
+            batch_size=batch_size,
+            raise_on_error=raise_on_error,
         )
 
     def iter_log_many(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,6 +12,7 @@ import trio
 from both_kinds import ask, log
 from fake_api import BASE_URL, KEY
 from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running
+from many_logs import RUN
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -107,6 +109,40 @@ def test_the_server_is_told_the_trace(
     assert [seen.headers["traceparent"] for seen in server.seen] == [
         f"00-{each.trace_id:032x}-{each.span_id:016x}-{each.trace_flags:02x}" for each in contexts
     ]
+
+
+class ManySingle:
+    """Answers for a run, and takes single logs."""
+
+    def __call__(self, seen: Seen) -> Answer:
+        return Answer(status=201, body=LOGGED) if seen.method == "POST" else Answer(body=RUN)
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_many_logs_are_spans_below_their_caller(
+    kind: Kind, provider: TracerProvider, spans: InMemorySpanExporter
+) -> None:
+    """Whatever threads and tasks they are sent from."""
+    many = [{"datapoint_id": f"row-{n}", "log": {}} for n in range(20)]
+    with (
+        running(Loopback(ManySingle())) as server,
+        provider.get_tracer("tests").start_as_current_span("evaluate"),
+    ):
+        settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url}
+        if kind == "sync":
+            with Evrun(**settings) as client:
+                client.run("evrun_1").log_many(many)
+        else:
+
+            async def awaited() -> None:
+                async with AsyncEvrun(**settings) as client:
+                    await client.run("evrun_1").log_many(many)
+
+            asyncio.run(awaited())
+    *attempts, caller = spans.get_finished_spans()
+    assert caller.context is not None
+    assert [span.name for span in attempts].count("POST") == 20
+    assert {span.parent and span.parent.span_id for span in attempts} == {caller.context.span_id}
 
 
 def test_a_client_of_ones_own_can_be_traced_alone(

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import itertools
 import json
 import pickle
-import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from fake_api import BASE_URL, KEY
 from fake_clock import FakeClock
-from test_every_operation import shown
+from many_logs import Server, items
 
 from evrun import (
     AsyncEvrun,
@@ -21,90 +20,20 @@ from evrun import (
     DecodeError,
     Evrun,
     InvalidIdError,
+    InvalidItemError,
     InvalidRequestError,
     LoggedItem,
     LoggedItems,
     LogsFailedError,
+    LogsStoppedError,
     NotFoundError,
+    PermissionDeniedError,
     UnknownOutcomeError,
     UnprocessableEntityError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-
-RUN = shown("Evaluations_get", None)
-
-
-class Server:
-    """A server of many logs, or of single ones only, that remembers keys as ours does."""
-
-    def __init__(self, batch: int = 1000) -> None:
-        self.batch = batch
-        self.limit = 10**9
-        """Bytes of a body."""
-        self.gets: list[httpx.Request] = []
-        self.posts: list[httpx.Request] = []
-        self.stored: dict[str, Any] = {}
-        """Bodies by key, in the order in which they came."""
-        self.before: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
-        self.after: Callable[[httpx.Response], httpx.Response] = lambda response: response
-        self._lock = threading.Lock()
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
-        capabilities = "idempotency=86400" + (f", batch={self.batch}" if self.batch else "")
-        headers = {"Evrun-Capabilities": capabilities, "X-Request-ID": "r1"}
-        if request.method == "GET":
-            self.gets.append(request)
-            return self.before(request) or httpx.Response(200, json=RUN, headers=headers)
-        with self._lock:
-            self.posts.append(request)
-            answer = self.before(request) or self._answer(request)
-            answer.headers.update(headers)
-            return self.after(answer)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        body = read(request)
-        if len(json.dumps(body)) > self.limit:
-            return httpx.Response(413, json={"detail": "Too large."})
-        if request.url.path.endswith("/log"):
-            key = request.headers["Idempotency-Key"]
-            status, said = self._store(key, {**body, **dict(request.url.params)})
-            return httpx.Response(status, json=said)
-        if not self.batch:
-            return httpx.Response(404, json={"detail": "There is nothing here."})
-        results = []
-        for item in body["logs"]:
-            status, said = self._store(item.pop("idempotency_key"), item)
-            good = {"status": 201, "log": said, "replayed": False}
-            results.append(good if status == 201 else {"status": status, **said})
-        return httpx.Response(200, json={"results": results})
-
-    def _store(self, key: str, body: Any) -> tuple[int, Any]:
-        if body["datapoint_id"] == "bad":
-            detail = {"loc": ["body", "datapoint_id"], "msg": "No such row.", "type": "x"}
-            return 422, {"detail": [detail]}
-        if body["datapoint_id"] == "taken":
-            return 409, {"detail": "It is taken."}
-        assert self.stored.setdefault(key, body) == body
-        number = list(self.stored).index(key)
-        return 201, {"id": f"data_{number}", "project_id": "pr_1"}
-
-    @property
-    def outputs(self) -> list[str]:
-        """What is stored, in the order in which it came."""
-        return [body["log"]["output"] for body in self.stored.values()]
-
-
-def read(request: httpx.Request) -> Any:
-    content = request.content
-    encoded = request.headers.get("Content-Encoding") == "gzip"
-    return json.loads(gzip.decompress(content) if encoded else content)
-
-
-def items(number: int, **log: Any) -> list[dict[str, Any]]:
-    return [{"datapoint_id": f"row-{n}", "log": {"output": str(n), **log}} for n in range(number)]
+    from collections.abc import Iterable, Iterator
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -130,6 +59,31 @@ def log_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return call
 
 
+@pytest.fixture(params=["sync", "async"])
+def iterated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what runs through `iter_log_many` of a new client and keeps what it yields."""
+    monkeypatch.setattr("evrun._client.Clock", FakeClock)
+
+    def call(server: Server, many: Iterable[Any], seen: list[LoggedItem]) -> None:
+        transport = httpx.MockTransport(server)
+        if request.param == "sync":
+            http = httpx.Client(transport=transport)
+            with Evrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
+                for each in client.run("evrun_1").iter_log_many(many):
+                    seen.append(each)  # noqa: PERF402 - it is raised in between
+            return
+
+        async def awaited() -> None:
+            http = httpx.AsyncClient(transport=transport)
+            async with AsyncEvrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
+                async for each in client.run("evrun_1").iter_log_many(many):
+                    seen.append(each)  # noqa: PERF401 - as above
+
+        asyncio.run(awaited())
+
+    return call
+
+
 BOTH = pytest.mark.parametrize("batch", [1000, 7, 0])
 
 
@@ -144,7 +98,7 @@ def test_every_log_arrives_once_and_is_answered_in_order(log_many: Any, batch: i
     numbers = [int(each.result().id.removeprefix("data_")) for each in logged]
     assert [server.outputs[number] for number in numbers] == [str(n) for n in range(50)]
     assert len(server.posts) == (-(-50 // batch) if batch else 50)
-    assert (len(server.gets), logged.raise_on_error()) == (1, logged)
+    assert len(server.gets) == 1
     assert (len(logged), logged[3].log) == (50, logged.logs[3])
 
 
@@ -153,13 +107,13 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     """The server's refusals and our own stand at their places, as the errors of single calls."""
     many = items(8)
     many[1]["datapoint_id"] = "bad"
-    many[2]["log"] = {"outptu": "x"}
+    many[2]["log"] = {"output": 7j}
     many[3]["datapoint_id"] = "no/id"
-    many[4] = "no mapping"  # type: ignore[call-overload]
+    many[4]["log"] = None
     many[5]["datapoint_id"] = "taken"
     many[6]["log"] = {"output": "\ud800"}
     server = Server(batch)
-    logged = log_many(server, many)
+    logged = log_many(server, many, raise_on_error=False)
     kinds = [type(each.error) for each in logged]
     assert kinds == [
         type(None),
@@ -173,7 +127,7 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     ]
     assert sorted(server.outputs) == ["0", "7"]
     assert [str(logged[n].error).partition(":")[0] for n in (2, 3, 4, 6)] == [
-        *("items[2].log", "items[3].datapoint_id", "items[4]", "items[6]"),
+        *("items[2].log.output", "items[3].datapoint_id", "items[4]", "items[6]"),
     ]
     refused = logged[1].error
     assert refused.fields[0].loc == ("body", "datapoint_id")
@@ -189,7 +143,7 @@ def test_the_error_of_one_of_many_shows_that_one() -> None:
     http = httpx.Client(transport=httpx.MockTransport(server))
     with Evrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
         many = [*items(30, stdout="x" * 99), {"datapoint_id": "bad", "log": {}}]
-        (failed,) = client.run("evrun_1").log_many(many).failed
+        (failed,) = client.run("evrun_1").log_many(many, raise_on_error=False).failed
     error = failed.error
     assert isinstance(error, UnprocessableEntityError)
     assert str(error) == (
@@ -204,16 +158,33 @@ def test_the_error_of_one_of_many_shows_that_one() -> None:
     assert len(server.posts[0].content) < 3000
 
 
-def test_raise_on_error_says_what_to_do(log_many: Any) -> None:
-    """How many, which was the first, and what to hand over again."""
+def test_failures_are_raised_with_all_that_is_known(log_many: Any) -> None:
+    """How many, which was the first, what to hand over again, and what became of each."""
     server = Server()
-    logged = log_many(server, [*items(2), {"datapoint_id": "bad", "log": {}}])
-    with pytest.raises(LogsFailedError, match=r"^1 of 3 logs failed.*first, at 2: items\[2\]") as e:
-        logged.raise_on_error()
-    assert e.value.again == logged.again
-    assert e.value.errors == ((2, logged[2].error),)
-    copied = pickle.loads(pickle.dumps(e.value))  # noqa: S301 - our own
+    many = [*items(2), {"datapoint_id": "bad", "log": {}}]
+    with pytest.raises(
+        LogsFailedError, match=r"^1 of 3 logs failed, 2 are stored.*first, at 2: items\[2\]"
+    ) as caught:
+        log_many(server, many)
+    logged = caught.value.result
+    assert [log.id for log in logged.logs] == ["data_0", "data_1"]
+    assert caught.value.again == logged.again
+    assert caught.value.errors == ((2, logged[2].error),)
+    copied = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
     assert str(copied.errors[0][1]) == str(logged[2].error)
+    assert copied.result.logs == logged.logs
+
+
+def test_a_result_shows_its_failures(log_many: Any) -> None:
+    """To whoever does not want them raised: `repr` begins with how many of each there are."""
+    server = Server()
+    logged = log_many(server, [*items(2), {"datapoint_id": "bad", "log": {}}], raise_on_error=False)
+    assert repr(logged).startswith(
+        "<LoggedItems: 2 stored, 1 FAILED, the first at 2: UnprocessableEntityError: items[2]: POST"
+    )
+    with pytest.raises(LogsFailedError):
+        logged.raise_on_error()
+    assert repr(log_many(server, items(2))) == "<LoggedItems: 2 stored>"
 
 
 @BOTH
@@ -228,9 +199,8 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_keys(log_many: Any, bat
         return response
 
     server.after = lose
-    logged = log_many(server, items(20), concurrency=1, batch_size=10)
+    log_many(server, items(20), concurrency=1, batch_size=10)
     assert sorted(server.outputs, key=int) == [str(n) for n in range(20)]
-    assert logged.raise_on_error()
 
 
 @BOTH
@@ -242,12 +212,11 @@ def test_what_stays_unknown_can_be_handed_over_again(log_many: Any, batch: int) 
         raise httpx.ReadError("reset")
 
     server.after = lose
-    logged = log_many(server, items(5))
+    logged = log_many(server, items(5), raise_on_error=False)
     assert all(isinstance(each.error, UnknownOutcomeError) for each in logged)
     server.after = lambda response: response
     server.batch = 0 if batch else 1000
-    again = log_many(server, logged.again)
-    assert len(again.raise_on_error()) == 5
+    assert len(log_many(server, logged.again)) == 5
     assert sorted(server.outputs) == list("01234")
 
 
@@ -257,7 +226,7 @@ def test_what_is_too_large_is_sent_in_parts(log_many: Any) -> None:
     server.limit = 2000
     many = items(20, stdout="x" * 300)
     many[7]["log"]["stdout"] = "x" * 3000
-    logged = log_many(server, many)
+    logged = log_many(server, many, raise_on_error=False)
     assert [each.index for each in logged.failed] == [7]
     assert isinstance(logged[7].error, ContentTooLargeError)
     assert server.outputs == [str(n) for n in range(20) if n != 7]
@@ -277,8 +246,7 @@ def test_a_server_that_takes_batches_no_more_gets_single_calls(log_many: Any) ->
         server.before = older
 
     server.before = first
-    logged = log_many(server, items(6), batch_size=4)
-    assert logged.raise_on_error()
+    log_many(server, items(6), batch_size=4)
     assert [request.url.path[-5:] for request in server.posts] == ["/logs", *["1/log"] * 6]
 
 
@@ -299,7 +267,7 @@ def test_an_answer_that_is_none_is_an_error_of_each(log_many: Any, change: Any) 
     server.before = lambda request: (
         httpx.Response(200, json=change) if request.method == "POST" else None
     )
-    logged = log_many(server, items(2))
+    logged = log_many(server, items(2), raise_on_error=False)
     assert [type(each.error) for each in logged] == [DecodeError] * 2
     assert len(logged.again) == 2
 
@@ -316,6 +284,183 @@ def test_nothing_is_taken_for_a_run_that_is_not_there(
         log_many(server, source)
     assert len(list(source)) == 3
     assert server.posts == []
+
+
+@pytest.mark.parametrize(
+    ("status", "way"),
+    [
+        ("pending", r"client\.run\('evrun_\w+'\)\.start\(\) sets it running\.$"),
+        ("completed", r"\.start\(\) sets it running\.$"),
+        ("cancelled", r"create a new run\.$"),
+    ],
+)
+def test_nothing_is_taken_for_a_run_that_takes_no_logs(
+    log_many: Any, status: str, way: str
+) -> None:
+    """It is said what to do, whether failures are wanted as errors or not."""
+    server = Server()
+    server.status = status
+    source = iter(items(3))
+    for raise_on_error in (True, False):
+        with pytest.raises(InvalidRequestError, match=rf"is {status}, and only a.*{way}"):
+            log_many(server, source, raise_on_error=raise_on_error)
+    assert len(list(source)) == 3
+    assert server.posts == []
+
+
+def test_a_status_that_is_not_known_is_left_to_the_server(log_many: Any) -> None:
+    """A newer server may have more that take logs: ours would not be asked otherwise."""
+    server = Server()
+
+    def new(request: httpx.Request) -> httpx.Response | None:
+        server.status = "running"
+        return None
+
+    server.status, server.before = "paused", new
+    assert len(log_many(server, items(3))) == 3
+
+
+# What no item can survive.
+
+WRONG: list[tuple[Any, str, str | None]] = [
+    (
+        {"datapoint_id": "1", "output": "x"},
+        r"^items\[20\]: unknown field 'output'; it belongs to the log: put it under log=\{'output'",
+        "items[20].output",
+    ),
+    (
+        {"datapoint": "1", "log": {}},
+        r"^items\[20\]: unknown field 'datapoint'; .*'datapoint_id'",
+        None,
+    ),
+    ({"log": {}}, r"^items\[20\]: 'datapoint_id' is required", "items[20].datapoint_id"),
+    ({"datapoint_id": "1"}, r"^items\[20\]: 'log' is required", "items[20].log"),
+    (
+        {"datapoint_id": "1", "log": {"outptu": 1}},
+        r"^items\[20\]\.log: unknown field 'outptu'",
+        None,
+    ),
+    ({"datapoint_id": "1", "log": "x"}, r"^items\[20\]\.log: got str, expected a mapping", None),
+    ("1", r"^items\[20\]: got str, expected a mapping such as", "items[20]"),
+    (None, r"^items\[20\]: got NoneType", "items[20]"),
+]
+
+
+def stopping(server: Server, wrong: object) -> Iterator[Any]:
+    """Yield a wrong item among right ones, and fail if another is taken."""
+    yield from items(20)
+    yield wrong
+    raise AssertionError("taken after the wrong one")
+
+
+@pytest.mark.parametrize(("wrong", "match", "parameter"), WRONG)
+def test_wrong_fields_end_it_at_once(
+    log_many: Any, wrong: Any, match: str, parameter: str | None
+) -> None:
+    """It is a mistake in the program. What was made is stored, or is on the error."""
+    server = Server()
+    with pytest.raises(InvalidItemError, match=match) as caught:
+        log_many(server, stopping(server, wrong), raise_on_error=False)
+    assert server.outputs == [str(n) for n in range(20)]
+    assert caught.value.item is wrong
+    assert parameter in {None, caught.value.parameter}
+    assert caught.value.result is not None
+    assert len(caught.value.result.logs) == 20
+    copied = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert (copied.item, len(copied.result)) == (wrong, 20)
+
+
+@BOTH
+@pytest.mark.parametrize("number", [0, 20])
+def test_wrong_fields_end_it_in_every_form(iterated: Any, batch: int, number: int) -> None:
+    """One by one too: what was taken before is sent and yielded; nothing if it is the first."""
+    server = Server(batch)
+    seen: list[LoggedItem] = []
+    source = itertools.chain(items(number), [{"datapoint_id": "1", "output": "x"}])
+    with pytest.raises(InvalidItemError, match="put it under log="):
+        iterated(server, source, seen)
+    assert len(server.stored) == number
+    assert [each.index for each in seen if each.log] == list(range(number))
+    assert bool(server.posts) == bool(number)
+
+
+def ended(server: Server, how: str) -> None:
+    """Let the run take no more, or the key be good for nothing."""
+    server.status = "completed"
+    status = {"revoked": 401, "expired": 403, "deleted": 404}.get(how)
+    if status is not None:
+        server.before = lambda _: httpx.Response(status, json={"detail": f"It is {how}."})
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("how", "match", "cause"),
+    [
+        ("completed", r"is completed, and only a running run.*\.start\(\)", InvalidRequestError),
+        ("revoked", "answered 401: It is revoked", AuthenticationError),
+        ("expired", "answered 403: It is expired", PermissionDeniedError),
+        ("deleted", "answered 404: It is deleted", NotFoundError),
+    ],
+)
+def test_a_run_that_ends_meanwhile_ends_it(
+    log_many: Any, batch: int, how: str, match: str, cause: type[Exception]
+) -> None:
+    """A generator without end is left alone, and all that it gave is stored or on the error."""
+    server = Server(batch)
+    taken = 0
+
+    def endless() -> Iterator[Any]:
+        nonlocal taken
+        for n in itertools.count():
+            if n == 60:
+                ended(server, how)
+            taken += 1
+            yield {"datapoint_id": f"row-{n}", "log": {"output": str(n)}}
+
+    with pytest.raises(LogsStoppedError, match=f"^No more logs were sent.*{match}") as caught:
+        log_many(server, endless(), batch_size=20, concurrency=1, raise_on_error=False)
+    error = caught.value
+    assert 60 <= taken <= 120
+    assert len(error.result) == taken
+    assert len(error.result.logs) == len(server.stored)
+    assert {log["datapoint_id"] for log in error.again} == {f"row-{n}" for n in range(taken)} - {
+        log["datapoint_id"] for log in server.stored.values()
+    }
+    assert isinstance(error.__cause__, cause)
+    posts = len(server.posts)
+    server.status, server.before = "running", lambda _: None
+    log_many(server, error.again)
+    assert len(server.stored) == taken
+    assert len(server.posts) > posts
+
+
+@BOTH
+def test_a_run_that_ends_meanwhile_ends_it_in_every_form(iterated: Any, batch: int) -> None:
+    """What became of each is yielded, and then it is raised."""
+    server = Server(batch and 20)
+    seen: list[LoggedItem] = []
+
+    def endless() -> Iterator[Any]:
+        yield from items(10)
+        ended(server, "completed")
+        for n in itertools.count(10):
+            yield {"datapoint_id": f"row-{n}", "log": {}}
+
+    with pytest.raises(LogsStoppedError) as caught:
+        iterated(server, endless(), seen)
+    assert len(caught.value.result) == 0
+    assert [each.index for each in seen] == list(range(len(seen)))
+    assert 0 < len(seen) < 400
+
+
+@BOTH
+def test_refusals_of_their_own_end_nothing(log_many: Any, batch: int) -> None:
+    """A batch or wave in which each is refused says nothing of the next, if the run takes logs."""
+    server = Server(batch)
+    many = [{"datapoint_id": "bad", "log": {"output": str(n)}} for n in range(40)]
+    logged = log_many(server, [*many, *items(5)], batch_size=10, raise_on_error=False)
+    assert [each.index for each in logged.failed] == list(range(40))
+    assert sorted(server.outputs) == list("01234")
 
 
 @BOTH
@@ -358,45 +503,3 @@ def test_no_items_are_no_logs(log_many: Any) -> None:
     server = Server()
     assert len(log_many(server, [])) == 0
     assert server.posts == []
-
-
-def test_a_stream_is_logged_as_it_comes() -> None:
-    """One batch is in memory at a time, and each result is there before the next is taken."""
-    server, taken = Server(), []
-
-    def source() -> Iterator[Any]:
-        for each in items(100):
-            taken.append(each)
-            yield each
-
-    http = httpx.Client(transport=httpx.MockTransport(server))
-    with Evrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
-        stream = client.run("evrun_1").iter_log_many(source(), batch_size=10)
-        assert taken == []
-        assert next(stream).index == 0
-        assert len(taken) == len(server.outputs) == 10
-        assert sum(1 for _ in stream) == 99
-
-
-def test_an_asynchronous_source_is_awaited() -> None:
-    """Also what it raises comes after what it gave."""
-
-    async def source() -> AsyncIterator[Any]:
-        for each in items(5):
-            await asyncio.sleep(0)
-            yield each
-        raise RuntimeError("gone")
-
-    seen: list[LoggedItem] = []
-
-    async def main(server: Server) -> None:
-        http = httpx.AsyncClient(transport=httpx.MockTransport(server))
-        async with AsyncEvrun(api_key=KEY, base_url=BASE_URL, http_client=http) as client:
-            async for each in client.run("evrun_1").iter_log_many(source(), batch_size=2):
-                seen.append(each)  # noqa: PERF401 - it is raised in between
-
-    server = Server()
-    with pytest.raises(RuntimeError, match="gone"):
-        asyncio.run(main(server))
-    assert [each.index for each in seen] == [0, 1, 2, 3, 4]
-    assert server.outputs == list("01234")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -16,7 +21,6 @@ from evrun._connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import httpx
 
@@ -121,3 +125,21 @@ def test_many_tasks_share_a_client(target: Target, calls: int) -> None:
     ids = asyncio.run(main())
     assert len(set(ids)) == TASKS * calls
     assert target.outputs() == sorted(f"{t}-{n}" for t in range(TASKS) for n in range(calls))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_killed_process_has_lost_nothing_that_was_a_second_old(target: Target, kind: str) -> None:
+    """Its generator was at the 151st answer, in the middle of its first batch."""
+    script = Path(__file__).with_name("slow_answers.py")
+    arguments = (kind, target.base_url, target.key, target.run_id, target.datapoint_id, "150")
+    with subprocess.Popen([sys.executable, script, *arguments]) as process:
+        try:
+            end = time.monotonic() + 30
+            while len(target.outputs()) < 150:
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert target.outputs() == sorted(str(n) for n in range(150))

@@ -22,9 +22,18 @@ def entry(index: int, datapoint: str = "d", evaluatee: str | None = None) -> Ent
 
 def chunks(sizes: list[int], most: int, most_bytes: int) -> list[list[int]]:
     """Return the places of what goes together."""
-    chunker: Chunker[int] = Chunker(most, most_bytes)
-    gathered = [each for n, size in enumerate(sizes) for each in chunker.add(n, size)]
-    return [*gathered, chunker.rest()]
+    chunker: Chunker[int] = Chunker(most, most_bytes, 1)
+    for n, size in enumerate(sizes):
+        chunker.add(n, size, now=0)
+    return taken(chunker, now=1)
+
+
+def taken(chunker: Chunker[int], now: float) -> list[list[int]]:
+    """Return what must leave at a moment."""
+    chunks = []
+    while chunker.due(now) == 0:
+        chunks.append(chunker.take())
+    return chunks
 
 
 @given(SIZES, st.integers(1, 7), st.integers(1, 60))
@@ -44,9 +53,9 @@ def test_a_chunk_keeps_both_limits(sizes: list[int], most: int, most_bytes: int)
 
 @given(SIZES, st.integers(1, 7), st.integers(1, 60))
 def test_no_chunk_is_smaller_than_it_must_be(sizes: list[int], most: int, most_bytes: int) -> None:
-    """What comes next would not have fitted, and nothing is empty but the end."""
+    """What comes next would not have fitted, and nothing is empty."""
     split = chunks(sizes, most, most_bytes)
-    assert all(split[:-1])
+    assert all(split)
     for chunk, following in itertools.pairwise(split):
         size = sum(sizes[place] for place in chunk)
         assert len(chunk) == most or size >= most_bytes or size + sizes[following[0]] > most_bytes
@@ -54,11 +63,31 @@ def test_no_chunk_is_smaller_than_it_must_be(sizes: list[int], most: int, most_b
 
 def test_the_limit_can_be_lowered_on_the_way() -> None:
     """A server that takes less than was thought is sent less from then on."""
-    chunker: Chunker[int] = Chunker(10, 100)
-    assert chunker.add(0, 40) == []
+    chunker: Chunker[int] = Chunker(10, 100, 1)
+    chunker.add(0, 40, now=0)
     chunker.most_bytes = 50
-    assert chunker.add(1, 40) == [[0]]
-    assert chunker.rest() == [1]
+    chunker.add(1, 40, now=0)
+    assert taken(chunker, now=0) == [[0]]
+    assert taken(chunker, now=1) == [[1]]
+
+
+def test_a_chunk_leaves_when_its_oldest_is_old() -> None:
+    """However few they are: the age is that of the first one, and the next chunk has its own."""
+    chunker: Chunker[int] = Chunker(3, 100, 1.0)
+    assert chunker.due(0.0) is None
+    chunker.add(0, 1, now=5.0)
+    chunker.add(1, 1, now=5.75)
+    assert chunker.due(5.75) == 0.25
+    assert taken(chunker, now=6.5) == [[0, 1]]
+    assert chunker.due(7.0) is None
+    for n in range(2, 6):
+        chunker.add(n, 1, now=float(n + 6))
+    assert chunker.complete
+    assert taken(chunker, now=11.0) == [[2, 3, 4]]
+    assert not chunker.complete
+    assert chunker.due(11.0) == 1.0
+    chunker.flush()
+    assert chunker.due(11.0) == 0
 
 
 @given(st.integers(2, 9))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evrun import errors
+from evrun import errors, logged
 from evrun._sent import SentRequest
 from evrun.errors import EvrunError
 from evrun.ids import LogId
@@ -21,11 +21,15 @@ POST = SentRequest(
     body_size=18,
 )
 
+RESULT = logged.LoggedItems((logged.LoggedItem(index=0, again={"log": {}}),))
+
 SAMPLES: list[EvrunError] = [
     errors.ConfigurationError("no key"),
     errors.InvalidRequestError("bad", parameter="log.output"),
     errors.InvalidIdError("bad", parameter="log_id", value="x", expected="a log id"),
-    errors.LogsFailedError("1 of 2", errors=(), again=({"log": {}},)),
+    logged.InvalidItemError("bad", parameter="items[0].output", item={"output": "x"}),
+    logged.LogsFailedError("1 of 1", result=RESULT),
+    logged.LogsStoppedError("stopped", result=RESULT),
     errors.ConnectError("refused", request=GET),
     errors.PoolTimeoutError("busy", request=GET),
     errors.ConnectTimeoutError("slow", request=GET),
@@ -80,9 +84,11 @@ def test_every_class_is_drawn_in_the_tree() -> None:
     def below(cls: type[EvrunError]) -> set[type[EvrunError]]:
         return {cls}.union(*(below(child) for child in cls.__subclasses__()))
 
-    ours = {cls.__name__ for cls in below(EvrunError) if cls.__module__ == "evrun.errors"}
-    assert ours | {"FieldError"} == set(errors.__all__)
-    assert all(f" {name} " in f" {errors.__doc__}".replace("\n", " ") for name in ours)
+    ours = {cls for cls in below(EvrunError) if cls.__module__ in {"evrun.errors", "evrun.logged"}}
+    above = {logged.InvalidItemError, logged.LogsFailedError, logged.LogsStoppedError}
+    assert {cls.__name__ for cls in ours - above} | {"FieldError"} == set(errors.__all__)
+    drawn = f" {errors.__doc__}".replace("\n", " ")
+    assert all(f" {cls.__name__} " in drawn for cls in ours)
 
 
 @pytest.mark.parametrize(

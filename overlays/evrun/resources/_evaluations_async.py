@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evrun.logged import LoggedItems
+from evrun.logged import LoggedItems, attached
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
-from evrun.resources._log_many import perform_async
+from evrun.resources._log_many_async import perform_async
 from evrun.resources._many_logs import ManyLogs
 
 if TYPE_CHECKING:
@@ -76,12 +76,17 @@ class AsyncEvaluations:
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
+        raise_on_error: bool = True,
     ) -> LoggedItems:
         """Like `Evaluations.log_many`, awaited."""
-        each = self.iter_log_many(
-            evaluation_id, items, concurrency=concurrency, batch_size=batch_size
-        )
-        return LoggedItems(tuple([logged async for logged in each]))
+        done: list[LoggedItem] = []
+        with attached(done):
+            async for each in self.iter_log_many(
+                evaluation_id, items, concurrency=concurrency, batch_size=batch_size
+            ):
+                done.append(each)  # noqa: PERF401 - they are there if it raises
+        result = LoggedItems(tuple(done))
+        return result.raise_on_error() if raise_on_error else result
 
     def iter_log_many(
         self,

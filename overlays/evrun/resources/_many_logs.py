@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from evrun import _failures
-from evrun._batching import MOST_BYTES, Chunker, Entry, halves, key_of, waves
+from evrun._batching import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves, key_of, waves
 from evrun._exchange import Trail, parser_error
-from evrun.errors import ContentTooLargeError, InvalidRequestError, RequestError, StatusError
+from evrun.errors import (
+    ContentTooLargeError,
+    InvalidRequestError,
+    RequestError,
+    StatusError,
+)
 from evrun.ids import EvaluationRunId
-from evrun.logged import LoggedItem
+from evrun.logged import InvalidItemError, LoggedItem, LoggedItems, LogsStoppedError
 from evrun.resources import _bodies
+from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from evrun.errors import EvrunError
     from evrun.resources._call import Call
     from evrun.resources._evaluation_calls import EvaluationCalls
-    from evrun.results import CreatedLog, LogOutcome, LogOutcomes
+    from evrun.results import CreatedLog, EvaluationRun, LogOutcome, LogOutcomes
 
     Failed = RequestError | InvalidRequestError
     Outcome = tuple[Any, httpx.Response] | Failed
@@ -48,6 +54,16 @@ _NOT_THERE: Final = (
     HTTPStatus.METHOD_NOT_ALLOWED,
     HTTPStatus.NOT_IMPLEMENTED,
 )
+_OF_THE_KEY: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_MAY_BE_OF_THE_RUN: Final = (
+    *_OF_THE_KEY,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_TAKES_NO_LOGS: Final = ("pending", "completed", "cancelled")
+_REQUIRED: Final = ("datapoint_id", "log")
 
 
 class ManyLogs:
@@ -69,9 +85,11 @@ class ManyLogs:
         self._batch_size = (
             MOST_AT_ONCE if batch_size is None else _positive(batch_size, "batch_size")
         )
-        self._chunker: Chunker[Gathered] = Chunker(self._batch_size, MOST_BYTES)
+        self._chunker: Chunker[Gathered] = Chunker(self._batch_size, MOST_BYTES, MOST_SECONDS)
+        self.refusal: EvrunError | None = None
+        """Why every other log would be refused too: no more items are to be taken."""
 
-    def first(self) -> Call[Any]:
+    def first(self) -> Call[EvaluationRun]:
         """Return what is asked before an item is taken: the run.
 
         It is harmless, its answer announces what the server can do, and a wrong key, address or
@@ -79,18 +97,30 @@ class ManyLogs:
         """
         return self._operations.get(self._run_id, evaluatee_id=None, evaluator_aggregates=None)
 
-    def chunker(self) -> Chunker[Gathered]:
-        """Return what gathers items that are sent together, once the server has answered."""
+    def chunker(self, run: EvaluationRun) -> Chunker[Gathered]:
+        """Return what gathers items that are sent together, once the server has answered.
+
+        Raises `InvalidRequestError` for a run that takes no logs.
+        """
+        if error := _takes_none(run):
+            raise error
         if self._announced.batch:
             most = min(self._batch_size, self._announced.batch)
         else:
             most = self.concurrency * _SINGLE
-        self._chunker = Chunker(most, MOST_BYTES)
+        self._chunker = Chunker(most, MOST_BYTES, MOST_SECONDS)
         return self._chunker
 
     def take(self, index: int, item: object) -> tuple[Gathered, int]:
-        """Return an item as it is sent, and its bytes; or why it cannot be."""
+        """Return an item as it is sent, and its bytes; or why it cannot be.
+
+        Raises `InvalidItemError` for wrong fields.
+        """
         parameter = f"items[{index}]"
+        try:
+            _check_fields(item, parameter)
+        except InvalidRequestError as error:
+            raise InvalidItemError(str(error), parameter=error.parameter, item=item) from None
         try:
             body = _bodies.log_item(item, parameter)
             key = key_of(body.get("idempotency_key"), f"{parameter}.idempotency_key")
@@ -107,22 +137,40 @@ class ManyLogs:
         parts: list[Sequence[Entry]] = [[each for each in chunk if isinstance(each, Entry)]]
         while parts:
             part = parts.pop(0)
-            if not part:
-                continue
-            if not self._announced.batch:
+            if self.refusal is not None:
+                done += [_failed(entry, self.refusal) for entry in part]
+            elif part and self._announced.batch:
+                done += yield from self._together(part, parts)
+            elif part:
                 done += yield from self._singly(part)
-                continue
-            (outcome,) = yield (self._batch(part),)
-            if isinstance(outcome, ContentTooLargeError) and len(part) > 1:
-                parts[:0] = halves(part)
-                self._chunker.most_bytes = max(sum(each.size for each in part) // 2, 1)
-            elif isinstance(outcome, StatusError) and outcome.status in _NOT_THERE:
-                # The run was there a moment ago: another server has taken this one's place.
-                self._announced.batch = 0
-                parts.insert(0, part)
-            else:
-                done += self._told(part, outcome)
         return sorted(done, key=lambda each: each.index)
+
+    def stopped(self) -> LogsStoppedError:
+        """Return the error that says why no more items were taken."""
+        return LogsStoppedError(
+            f"No more logs were sent, and no more items taken: {self.refusal} `again` of this "
+            "error holds what was taken and is not stored.",
+            result=LoggedItems(()),
+        )
+
+    def _together(self, part: Sequence[Entry], parts: list[Sequence[Entry]]) -> Flow:
+        (outcome,) = yield (self._batch(part),)
+        if isinstance(outcome, ContentTooLargeError) and len(part) > 1:
+            parts[:0] = halves(part)
+            self._chunker.most_bytes = max(sum(each.size for each in part) // 2, 1)
+            return []
+        done = self._told(part, outcome)
+        yield from self._look(done)
+        if (
+            self.refusal is None
+            and isinstance(outcome, StatusError)
+            and outcome.status in _NOT_THERE
+        ):
+            # The run is there: another server has taken this one's place.
+            self._announced.batch = 0
+            parts.insert(0, part)
+            return []
+        return done
 
     def _batch(self, part: Sequence[Entry]) -> Call[LogOutcomes]:
         call = self._operations.log_batch(self._run_id, logs=[entry.item for entry in part])
@@ -131,13 +179,36 @@ class ManyLogs:
     def _singly(self, part: Sequence[Entry]) -> Flow:
         done: list[LoggedItem] = []
         for wave in waves(part):
+            if self.refusal is not None:
+                done += [_failed(entry, self.refusal) for entry in wave]
+                continue
             outcomes = yield [self._single(entry) for entry in wave]
-            for entry, outcome in zip(wave, outcomes, strict=True):
-                if isinstance(outcome, tuple):
-                    done.append(LoggedItem(index=entry.index, log=outcome[0]))
-                else:
-                    done.append(_failed(entry, outcome))
+            told = [
+                LoggedItem(index=entry.index, log=outcome[0])
+                if isinstance(outcome, tuple)
+                else _failed(entry, outcome)
+                for entry, outcome in zip(wave, outcomes, strict=True)
+            ]
+            yield from self._look(told)
+            done += told
         return done
+
+    def _look(self, told: Sequence[LoggedItem]) -> Flow:
+        """Find out whether all were refused for a reason that all others would meet.
+
+        A status alone does not tell: 404 may be of the run or of a session that a log names.
+        """
+        errors = [each.error for each in told]
+        statuses = {error.status if isinstance(error, StatusError) else None for error in errors}
+        if statuses.issubset(_OF_THE_KEY):
+            self.refusal = errors[0]
+        elif statuses.issubset(_MAY_BE_OF_THE_RUN):
+            (run,) = yield (self.first(),)
+            if isinstance(run, tuple):
+                self.refusal = _takes_none(run[0])
+            elif isinstance(run, StatusError) and run.status in _MAY_BE_OF_THE_RUN:
+                self.refusal = run
+        return []
 
     def _single(self, entry: Entry) -> Call[CreatedLog]:
         return self._operations.log(
@@ -161,6 +232,56 @@ class ManyLogs:
             _result(entry, place, result, outcome[1])
             for place, (entry, result) in enumerate(zip(part, results, strict=True))
         ]
+
+
+def _takes_none(run: EvaluationRun) -> InvalidRequestError | None:
+    """Return why no log of any run in this status is taken. A server may know more statuses."""
+    if run.status not in _TAKES_NO_LOGS:
+        return None
+    way = (
+        "A cancelled one stays so: create a new run."
+        if run.status == "cancelled"
+        else f"client.run({str(run.id)!r}).start() sets it running."
+    )
+    return InvalidRequestError(
+        f"evaluation_id: {run.id} is {run.status}, and only a running run takes logs. {way}",
+        parameter="evaluation_id",
+    )
+
+
+def _check_fields(item: object, parameter: str) -> None:
+    """Raise `InvalidRequestError` for what a program gets wrong in every item alike."""
+    if isinstance(item, EvaluationLogItem):
+        return
+    if not isinstance(item, Mapping):
+        raise InvalidRequestError(
+            f"{parameter}: got {type(item).__name__}, expected a mapping such as "
+            '{"datapoint_id": …, "log": {…}}.',
+            parameter=parameter,
+        )
+    own = _bodies.names(EvaluationLogItem)
+    for name in item:
+        if name not in own and name in _bodies.names(LogRequest):
+            raise InvalidRequestError(
+                f"{parameter}: unknown field {name!r}; it belongs to the log: put it under "
+                f"log={{{name!r}: …}}.",
+                parameter=f"{parameter}.{name}",
+            )
+    _bodies.check_names(EvaluationLogItem, item, parameter)
+    for name in _REQUIRED:
+        if name not in item:
+            raise InvalidRequestError(
+                f"{parameter}: {name!r} is required.", parameter=f"{parameter}.{name}"
+            )
+    log = item["log"]
+    if isinstance(log, Mapping):
+        _bodies.check_names(LogRequest, log, f"{parameter}.log")
+    elif not isinstance(log, LogRequest | None):
+        raise InvalidRequestError(
+            f"{parameter}.log: got {type(log).__name__}, expected a mapping such as "
+            '{"output": "Paris"}.',
+            parameter=f"{parameter}.log",
+        )
 
 
 def _positive(value: object, parameter: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evrun.logged import LoggedItems
+from evrun.logged import LoggedItems, attached
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
 from evrun.resources._evaluations_async import AsyncEvaluations
 from evrun.resources._log_many import perform
@@ -95,28 +95,36 @@ class Evaluations:
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
+        raise_on_error: bool = True,
     ) -> LoggedItems:
         """Log any number of outputs; return what became of each, in order.
 
         - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
-          `idempotency_key` (one is made otherwise). They are taken as they are needed.
-        - `batch_size`: logs in one request, 1,000 or what the server takes if omitted. Nothing is
-          sent before as many were taken: make it small if each takes long to generate.
+          `idempotency_key` (one is made otherwise). A generator may take its time: a batch leaves
+          when it is full or a second old, also while the next item is made.
+        - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
         - `concurrency`: calls at a time, to a server that takes only one log in each.
+        - `raise_on_error`: whether failed items raise `LogsFailedError`, when all were sent. Its
+          `result` holds what became of each, its `again` what to hand over once more. If false,
+          the result is returned, and `LoggedItems.failed` says what failed.
 
-        A failed item harms no other: see `LoggedItems.failed`, `again` and `raise_on_error`. Every
-        log has an idempotency key that stays the same over all attempts.
+        A failed item harms no other. Every log has an idempotency key that stays the same over all
+        attempts.
 
-        The run is asked for before an item is taken. Raises what that raises, and what `items`
-        raises, after what was taken before has been sent.
+        What no item can survive ends it at once, in every form: `InvalidItemError` for one with
+        wrong fields, `InvalidRequestError` for a run that is not running (before an item is taken),
+        and `LogsStoppedError` if the run or the key ends meanwhile. What `items` raises comes after
+        what was taken before has been sent. If `AsyncEvaluations.log_many` is cancelled, it sends
+        what it has taken for up to 5 seconds first.
         """
-        return LoggedItems(
-            tuple(
-                self.iter_log_many(
-                    evaluation_id, items, concurrency=concurrency, batch_size=batch_size
-                )
-            )
-        )
+        done: list[LoggedItem] = []
+        with attached(done):
+            for each in self.iter_log_many(
+                evaluation_id, items, concurrency=concurrency, batch_size=batch_size
+            ):
+                done.append(each)  # noqa: PERF402 - they are there if it raises
+        result = LoggedItems(tuple(done))
+        return result.raise_on_error() if raise_on_error else result
 
     def iter_log_many(
         self,
@@ -126,9 +134,11 @@ class Evaluations:
         concurrency: int = 8,
         batch_size: int | None = None,
     ) -> Iterator[LoggedItem]:
-        """Like `log_many`, and yield what became of each as soon as it is known.
+        """Like `log_many`, and yield what became of each when it is known and an item was taken.
 
-        It keeps one batch in memory, however many there are. Nothing is sent unless you iterate.
+        A failed item is yielded, not raised. Two batches are in memory at most. Nothing is sent
+        before you iterate. If you leave early, what was taken is sent; leave the awaited form
+        within `contextlib.aclosing`, which waits for that.
         """
         many = ManyLogs(
             self._calls,
