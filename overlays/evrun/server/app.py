@@ -180,14 +180,15 @@ class _Server:
             return error_answer(
                 500,
                 "The server was stopped before this was done, and it may be done all the same. "
-                f"The request may have been carried out. {_LOOK}",
+                f"{_LOOK}",
                 {"Connection": "close"},
             )
         except Exception:
             request_id = request.scope["evrun.request_id"]
             route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
             _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
-            outcome = f" The change may be stored. {_LOOK}" if request.scope.get("evrun.begun") else ""
+            begun = request.scope.get("evrun.begun")
+            outcome = f" The change may be stored. {_LOOK}" if begun else ""
             return error_answer(
                 500,
                 "The server failed; this is a defect. Its log has the details under "
