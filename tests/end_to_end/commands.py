@@ -25,10 +25,15 @@ _ADDRESS = re.compile(r"EVRUN_BASE_URL=(https?://\S+)")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment without settings of the machine, wide enough for whole lines."""
+    """Return an environment without settings of the machine, wide enough for whole lines.
+
+    Commands work on the file `evrun.db` of their folder, unless `more` or `--database` says
+    otherwise.
+    """
     hidden = ("EVRUN_", "HUMANLOOP_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    return {**own, "COLUMNS": "120", "NO_COLOR": "1", **more}
+    target = {} if "EVRUN_BASE_URL" in more else {"EVRUN_LOCAL": "evrun.db"}
+    return {**own, "COLUMNS": "120", "NO_COLOR": "1", **target, **more}
 
 
 def evrun(
@@ -46,9 +51,11 @@ def evrun(
     )
 
 
-def in_process(*arguments: str) -> Result:
+def in_process(*arguments: str, **more: str) -> Result:
     """Run the command in this process and folder: much faster, where nothing is at stake in it."""
-    return CliRunner(env={"COLUMNS": "120", "NO_COLOR": "1"}).invoke(app, arguments)
+    hidden = dict.fromkeys(name for name in os.environ if name.startswith(("EVRUN_", "HUMANLOOP_")))
+    settings = {"COLUMNS": "120", "NO_COLOR": "1", "EVRUN_LOCAL": "evrun.db", **more}
+    return CliRunner(env={**hidden, **settings}).invoke(app, arguments)
 
 
 @contextmanager
@@ -75,7 +82,7 @@ def serving(cwd: Path, *arguments: str) -> Iterator[str]:
 
 
 def new_key(
-    cwd: Path, name: str = "tests", *, database: str = "sqlite:///evrun.db", scope: str = "admin"
+    cwd: Path, name: str = "tests", *, database: str = "evrun.db", scope: str = "admin"
 ) -> str:
     """Create a key and return it: it stands alone on its line."""
     options = ("--database", database, "--scope", scope)

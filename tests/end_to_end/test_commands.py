@@ -133,8 +133,8 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
     assert keys.SCOPES == authentication.SCOPES
     for option, value, said in (
         ("--scope", "root", "'read', 'write', 'admin'"),
-        ("--expires", "soon", "Write 12h, 30d or 52w"),
-        ("--expires", "0d", "Write 12h, 30d or 52w"),
+        ("--expires", "soon", "Write a number and h, d or w: 12h, 30d, 52w"),
+        ("--expires", "0d", "Write a number and h, d or w: 12h, 30d, 52w"),
     ):
         result = evrun("keys", "create", "x", option, value, cwd=tmp_path, check=False)
         assert result.returncode == 2
@@ -144,9 +144,10 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "nonsense"),
+        ("nonsense", "nonsense: there is no such database of evrun's"),
         ("mysql://h/x", "mysql"),
         ("sqlite:///missing/folder/x.db", "missing/folder"),
+        ("missing/folder/x.db", "missing/folder"),
         ("postgresql://u:secret@[::1/x", "with [ and ] around an IPv6 address"),
     ],
 )

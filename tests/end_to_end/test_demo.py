@@ -41,7 +41,7 @@ def test_the_demo_runs_twice_over_the_same_file(tmp_path: Path) -> None:
 
 def test_the_demo_leaves_its_data_behind(tmp_path: Path) -> None:
     """What the demo logged can be read by anybody who opens the file."""
-    output = evrun("demo", "--path", "kept.db", cwd=tmp_path).stdout
+    output = evrun("demo", "--database", "kept.db", cwd=tmp_path).stdout
     log_id = LogId(re.findall(r"data_\w{21}", output)[0])
     with Evrun.local(tmp_path / "kept.db") as client:
         log = client.logs.get(log_id)

@@ -228,10 +228,10 @@ def test_a_revoked_key_ends_at_once(tmp_path: Path) -> None:
 def test_a_server_says_where_it_is_and_what_it_lacks(tmp_path: Path) -> None:
     """At its start the server names its address, and the command that makes a key."""
     said = said_at_start(tmp_path)
-    assert said[0] == "evrun serves sqlite:///evrun.db. Clients find it with"
+    assert said[0] == "evrun serves evrun.db. Clients find it with"
     assert said[1].startswith("  export EVRUN_BASE_URL=http://127.0.0.1:")
     assert said[2] == (
-        "It has no key yet; make one with `evrun keys create NAME --database sqlite:///evrun.db`."
+        "It has no key yet; make one with `evrun keys create NAME --database evrun.db`."
     )
     new_key(tmp_path)
     assert "no key yet" not in "".join(said_at_start(tmp_path))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ from evrun.errors import InvalidIdError, InvalidRequestError
 from evrun.server.embedded import EmbeddedServer
 from evrun.transfer import formats
 from evrun.transfer.exporting import Export
+from evrun.transfer.importing import Import
+from evrun.transfer.ledger import Ledger
 from evrun.transfer.records import LOG_FIELDS
 
 if TYPE_CHECKING:
@@ -254,40 +258,167 @@ def test_superseded_logs_are_counted(source: Evrun, tmp_path: Path) -> None:
     assert (export.superseded, export.counts["log"]) == (1, 1)
 
 
-def test_an_import_that_ended_early_goes_on(source: Evrun, target: Evrun, tmp_path: Path) -> None:
-    """With `ids` nothing is made twice, wherever it ended; afterwards all is as in one go."""
+def rows(database: Path) -> dict[str, int]:
+    """Return how many rows each table has, but for those that only tell of requests."""
+    with closing(sqlite3.connect(database)) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        ).fetchall()
+        return {
+            table: connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608
+            for (table,) in tables
+            if table not in {"idempotency_keys", "api_keys"} and not table.startswith("logs_")
+        }
+
+
+@pytest.fixture
+def exported(source: Evrun, tmp_path: Path) -> Path:
+    """Return a file with each kind of record: sessions of both sorts, feedback, a parent, a run."""
     run = make_run(source, LOGS)
+    first, *_ = (row.datapoint.id for row in source.evaluations.iter_datapoints(run.id))
+    session = source.sessions.create().id
+    parent = source.evaluations.log(run.id, datapoint_id=first, log={**FULL, "output": "parent"})
+    (_, second, *_) = (row.datapoint.id for row in source.evaluations.iter_datapoints(run.id))
+    source.evaluations.log(
+        run.id, datapoint_id=second, log={"parent_id": parent.id, "session_id": session}
+    )
     source.run(run.id).complete()
-    first, second, ids = tmp_path / "first.jsonl", tmp_path / "second.jsonl", tmp_path / "ids.db"
-    write(source, run.id, first)
-    sent = 0
+    path = tmp_path / "exported.jsonl"
+    write(source, run.id, path)
+    return path
+
+
+@pytest.fixture
+def expected(exported: Path, tmp_path: Path) -> dict[str, int]:
+    """Return the rows that an import in one go makes."""
+    with Evrun.local(tmp_path / "control.db") as client:
+        bring(client, exported)
+    return rows(tmp_path / "control.db")
+
+
+class Killer:
+    """Ends an import once at each moment that it has not ended one at yet."""
+
+    def __init__(self) -> None:
+        self.past: set[object] = set()
+
+    def strike(self, moment: object) -> None:
+        if moment not in self.past:
+            self.past.add(moment)
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("what", ["request", "id"])
+def test_nothing_is_made_twice_wherever_an_import_ended(
+    what: str, when: str, exported: Path, expected: dict[str, int], tmp_path: Path
+) -> None:
+    """Killed once around each request, or around each id that is kept, it goes on every time."""
+    killer = Killer()
 
     def cut(request: httpx.Request, call: Any) -> httpx.Response:
-        nonlocal sent
-        sent += 1
-        if sent % 4 == 0:
-            raise KeyboardInterrupt
+        packed = request.headers.get("content-encoding") == "gzip"
+        content = gzip.decompress(request.content) if packed else request.content
+        moment = request.method, str(request.url), content
+        if (what, when) == ("request", "before"):
+            killer.strike(moment)
         answer: httpx.Response = call(request)
+        if (what, when) == ("request", "after"):
+            killer.strike(moment)
         return answer
 
-    interrupted = 0
+    class Mortal(Ledger):
+        def put(self, kind: str, old: str, new: str) -> bool:
+            if (what, when) == ("id", "before"):
+                killer.strike((kind, old))
+            done = super().put(kind, old, new)
+            if (what, when) == ("id", "after"):
+                killer.strike((kind, old))
+            return done
+
+    ids, second = tmp_path / "ids.db", tmp_path / "second.jsonl"
     with through(tmp_path / "target.db", cut) as mortal:
         while True:
             try:
-                imported = bring(mortal, first, ids)
+                with Mortal(ids) as ledger:
+                    imported = Import(mortal, lambda: formats.read(exported), ledger)
+                    imported.run()
                 break
             except KeyboardInterrupt:
-                interrupted += 1
-    assert interrupted > 3
-    write(target, imported.runs[0], second)
-    assert meaning(second) == meaning(first)
-    assert bring(target, first, ids).counts == {}
-    (only,) = target.evaluations.iter_all(project(target))
-    assert only.status == "completed"
+                pass
+    assert len(killer.past) > 20
+    assert rows(tmp_path / "target.db") == expected
+    with Evrun.local(tmp_path / "target.db") as client:
+        again = bring(client, exported, ids)
+        assert (again.counts, again.runs) == ({}, imported.runs)
+        write(client, imported.runs[0], second)
+    assert meaning(second) == meaning(exported)
+
+
+def test_an_import_that_is_done_may_be_made_again(
+    exported: Path, target: Evrun, expected: dict[str, int], tmp_path: Path
+) -> None:
+    """Another ledger means another import: what is the same is used, and all else is new."""
+    assert bring(target, exported).runs != bring(target, exported).runs
+    twice = rows(tmp_path / "target.db")
+    for table in ("evaluation_runs", "logs", "datapoints"):
+        assert twice[table] == 2 * expected[table]
+    assert twice["projects"] == expected["projects"] == 1
+
+
+def test_a_ledger_is_of_one_file_and_one_target(
+    exported: Path, source: Evrun, target: Evrun, tmp_path: Path
+) -> None:
+    """Whatever it is named for besides is refused, before anything is sent."""
+    ids, other = tmp_path / "ids.db", tmp_path / "other.jsonl"
+    bring(target, exported, ids, target="here")
+    write(source, project(source), other)
     with pytest.raises(
-        InvalidRequestError, match="ids are kept from the import of another file than"
+        InvalidRequestError, match=r"of another file than .*other\.jsonl. Delete it"
     ):
-        bring(target, second, ids)
+        bring(target, other, ids, target="here")
+    with pytest.raises(
+        InvalidRequestError, match=r"import into here, .* goes to there\. Delete it"
+    ):
+        bring(target, exported, ids, target="there")
+    assert len(list(target.projects.iter_all())) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_killed_import_goes_on_by_the_same_command(
+    exported: Path, expected: dict[str, int], tmp_path: Path
+) -> None:
+    """SIGKILL at several points: FILE.ids is there after each, and goes in the end."""
+    ids = exported.with_name("exported.jsonl.ids")
+    arguments = ("import", str(exported), "--database", "target.db")
+
+    def kept() -> int:
+        try:
+            with closing(sqlite3.connect(f"file:{ids}?mode=ro", uri=True)) as connection:
+                return int(connection.execute("SELECT count(*) FROM ids").fetchone()[0])
+        except sqlite3.Error:
+            return 0
+
+    points = 0
+    while True:
+        before = kept()
+        with subprocess.Popen(
+            [COMMAND, *arguments], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+        ) as process:
+            while process.poll() is None and kept() < max(before, 10) + 4:
+                time.sleep(0.0005)
+            process.kill()
+            assert process.stderr is not None
+            told = process.stderr.read().decode()
+        assert (before > 0) == ("Going on with an earlier import" in told)
+        if process.returncode == 0:
+            break
+        points += 1
+        assert ids.exists()
+    assert points > 1
+    assert not ids.exists()
+    assert rows(tmp_path / "target.db") == expected
 
 
 def test_what_is_there_already_is_used(source: Evrun, tmp_path: Path) -> None:
@@ -394,7 +525,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
     with Evrun.local(tmp_path / "evrun-demo.db") as client:
         (run,) = client.evaluations.iter_all(project(client))
     told = evrun(
-        *("export", run.id, "-o", "run.csv", "--local", "evrun-demo.db"), cwd=tmp_path
+        *("export", run.id, "-o", "run.csv", "--database", "evrun-demo.db"), cwd=tmp_path
     ).stderr
     assert told.startswith(f"Exported {run.id} as csv: 1 config, 20 datapoints, 1 dataset, ")
     key = new_key(tmp_path)
@@ -413,21 +544,21 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (("export", "data_x", "--local", "a.db"), 2, "data_x is a log id"),
-        (("export", "pr_x", "--format", "parquet", "--local", "a.db"), 2, "name a file with -o"),
-        (("export", "pr_x", "-o", "a.xlsx", "--local", "a.db"), 2, ".jsonl, .csv or .parquet"),
-        (("export", "pr_x", "-o", "a.csv", "--local", "a.db"), 3, "There is no project pr_x"),
-        (("export", "pr_x", "--local", "a.db"), 3, "There is no project pr_x"),
+        (("export", "data_x", "--database", "a.db"), 2, "data_x is a log id"),
+        (("export", "pr_x", "--format", "parquet", "--database", "a.db"), 2, "name a file with -o"),
+        (("export", "pr_x", "-o", "a.xlsx", "--database", "a.db"), 2, ".jsonl, .csv or .parquet"),
+        (("export", "pr_x", "-o", "a.csv", "--database", "a.db"), 3, "There is no project pr_x"),
+        (("export", "pr_x", "--database", "a.db"), 3, "There is no project pr_x"),
         (
-            ("export", "evrun_x", "--format", "csv", "--local", "a.db"),
+            ("export", "evrun_x", "--format", "csv", "--database", "a.db"),
             3,
             "no evaluation run evrun_x",
         ),
-        (("export", "pr_x", "--local", "b.db"), 3, "b.db: there is no such file"),
-        (("import", "no.csv", "--local", "a.db"), 2, "'no.csv' does not exist"),
-        (("import", "a.db", "--local", "a.db"), 2, "no file that `evrun export` wrote"),
-        (("import", "ok.jsonl", "--local", "a.db"), 2, "ok.jsonl does not begin as"),
-        (("import", "ok.jsonl", "--ids", "ok.jsonl", "--local", "a.db"), 3, "to keep ids"),
+        (("export", "pr_x", "--database", "b.db"), 3, "b.db: there is no such database of evrun's"),
+        (("import", "no.csv", "--database", "a.db"), 2, "'no.csv' does not exist"),
+        (("import", "a.db", "--database", "a.db"), 2, "no file that `evrun export` wrote"),
+        (("import", "ok.jsonl", "--database", "a.db"), 2, "ok.jsonl does not begin as"),
+        (("import", "ok.jsonl", "--ids", "ok.jsonl", "--database", "a.db"), 3, "to keep ids"),
     ],
 )
 def test_what_fails_ends_with_one_line_and_a_status(
@@ -448,7 +579,7 @@ def test_left_out_is_status_1(source: Evrun, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write(source, make_run(source, [{"output": "x"}]).id, path)
     path.write_text(path.read_text().replace('"value": true', '"value": "words"'))
-    result = evrun("import", "a.jsonl", "--local", "source.db", cwd=tmp_path, check=False)
+    result = evrun("import", "a.jsonl", "--database", "source.db", cwd=tmp_path, check=False)
     assert (result.returncode, len(result.stdout.split())) == (1, 1)
     assert "Left out: 1 results." in result.stderr
 
@@ -470,10 +601,8 @@ def test_a_full_disk_leaves_no_half_file(name: str, source: Evrun, tmp_path: Pat
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / f"run.{name}"
     path.write_text("yesterday")
-    key = evrun(
-        *("keys", "create", "k", "--database", "sqlite:///source.db"), cwd=tmp_path
-    ).stdout.strip()
-    with serving(tmp_path, "--database", "sqlite:///source.db") as base_url:
+    key = evrun(*("keys", "create", "k", "--database", "source.db"), cwd=tmp_path).stdout.strip()
+    with serving(tmp_path, "--database", "source.db") as base_url:
         result = subprocess.run(
             [sys.executable, "-c", LIMITED, "export", run.id, "-o", path],
             env=environment(EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url),
@@ -491,12 +620,12 @@ def test_a_killed_export_leaves_no_half_file(source: Evrun, tmp_path: Path) -> N
     run = make_run(source, [{"output": str(n)} for n in range(40)])
     path = tmp_path / "run.jsonl"
     path.write_text("yesterday")
-    arguments = ("export", run.id, "-o", str(path), "--local", str(tmp_path / "source.db"))
+    arguments = ("export", run.id, "-o", str(path), "--database", str(tmp_path / "source.db"))
     with subprocess.Popen([COMMAND, *arguments], env=environment()) as process:
         while not list(tmp_path.glob(".run.jsonl.*.part")):
             assert process.poll() is None
             time.sleep(0.001)
         process.kill()
     assert path.read_text() == "yesterday"
-    evrun("export", run.id, "-o", path, "--local", "source.db", cwd=tmp_path)
+    evrun("export", run.id, "-o", path, "--database", "source.db", cwd=tmp_path)
     assert sum(each["kind"] == "log" for each in formats.read(path)) == 40

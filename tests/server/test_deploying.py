@@ -99,7 +99,7 @@ def test_the_unit_runs_a_command_that_there_is() -> None:
     assert "127.0.0.1" in words
     (folder,) = service["StateDirectory"]
     assert service["WorkingDirectory"] == [f"/var/lib/{folder}"]
-    assert f"EVRUN_DATABASE=sqlite:////var/lib/{folder}/evrun.db" in service["Environment"]
+    assert f"EVRUN_LOCAL=/var/lib/{folder}/evrun.db" in service["Environment"]
 
 
 def test_the_image_is_built_of_what_there_is() -> None:
@@ -126,7 +126,7 @@ def test_the_image_is_built_of_what_there_is() -> None:
     check = json.loads(values["HEALTHCHECK"].partition("CMD ")[2])
     compile(check[2], "HEALTHCHECK", "exec")
     assert json.loads(values["VOLUME"]) == ["/data"]
-    assert parser.envs["EVRUN_DATABASE"] == "sqlite:////data/evrun.db"
+    assert parser.envs["EVRUN_LOCAL"] == "/data/evrun.db"
     extras = re.search(r"'\.\[(.+?)\]'", values["RUN"] + str([s["value"] for s in steps]))
     assert extras is not None
     assert extras[1] == "cli,postgres,server"
@@ -153,10 +153,10 @@ def test_the_compose_file_follows_the_specification() -> None:
     assert set(server["depends_on"]) == {"db"}
     password = "${EVRUN_DB_PASSWORD:?set it in .env}"
     assert db["environment"]["POSTGRES_PASSWORD"] == password
-    assert server["environment"]["EVRUN_DATABASE"] == (
-        f"postgresql+psycopg://{db['environment']['POSTGRES_USER']}:{password}"
-        f"@db/{db['environment']['POSTGRES_DB']}"
-    )
+    assert server["environment"] == {"PGPASSWORD": password, "EVRUN_LOCAL": ""}
+    url = f"postgresql://{db['environment']['POSTGRES_USER']}@db/{db['environment']['POSTGRES_DB']}"
+    assert f"--database={url}" in server["command"]
+    assert f"keys create me --database {url}" in PAGE
 
 
 def drain() -> float:
@@ -284,14 +284,3 @@ def test_every_command_on_the_page_is_one(line: str) -> None:
 def test_the_page_says_how_many_connections_a_worker_uses() -> None:
     """The number is the code's."""
     assert f"at most {CONNECTIONS} connections" in " ".join(PAGE.split())
-
-
-def test_the_database_may_be_named_by_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A URL with a password needs not stand among a command's arguments."""
-    url = f"sqlite:///{tmp_path / 'named.db'}"
-    program = Path(sys.executable).with_name("evrun")
-    monkeypatch.setenv("EVRUN_DATABASE", url)
-    subprocess.run([program, "keys", "create", "me"], check=True, capture_output=True)
-    assert (tmp_path / "named.db").exists()

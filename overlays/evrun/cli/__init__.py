@@ -8,26 +8,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Final
+
+from evrun._extras import lack
+from evrun_command import leave
+
+_ON_A_DATABASE: Final = ("demo", "serve", "keys", "db")  # commands that need the `server` extra
 
 
 def main() -> None:
     """Run the command line, and exit with its status.
 
-    0 passed, 1 a gate failed, 2 wrong usage, 3 the infrastructure failed.
+    0 passed, 1 a gate failed, 2 wrong usage, 3 the infrastructure failed, 130 interrupted,
+    141 nobody reads the output any more.
     """
     _open_closed_streams()
-    try:
-        from evrun.cli.app import app  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in {"click", "rich"}:
-            raise
-        print(  # noqa: T201 - click, which would print it, may be what is missing
-            f"evrun: the command line needs {missing}. Install it with: pip install 'evrun[cli]'",
-            file=sys.stderr,
-        )
+    server = ("server",) if any(word in _ON_A_DATABASE for word in sys.argv[1:2]) else ()
+    if lack("", "cli") is not None:
+        # Everything at once: whoever installs one extra does not want to hear of the next.
+        sentence = lack(f"evrun {sys.argv[1]}" if server else "The command line", "cli", *server)
+        print(f"evrun: {sentence}", file=sys.stderr)  # noqa: T201 - click may be what is missing
         sys.exit(3)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # `evrun_command` left it so
+    from evrun.cli.app import app  # noqa: PLC0415 - an optional extra
+
+    if signal.getsignal(signal.SIGINT) is leave:  # as `evrun_command` left it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="evrun")
 

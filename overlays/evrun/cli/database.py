@@ -1,36 +1,21 @@
-"""The option `--database`, opening what it names, and `evrun db`."""
+"""Opening a database for a command: whatever is wrong with it becomes one line."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from evrun._extras import require
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from evrun.server.database import Database
 
-DEFAULT_DATABASE = "sqlite:///evrun.db"
 _AGAIN = "Run the command again."
-
-
-def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--database`."""
-    return click.option(
-        "--database",
-        metavar="URL",
-        envvar="EVRUN_DATABASE",
-        show_envvar=True,
-        default=DEFAULT_DATABASE,
-        show_default=True,
-        help="Where the data lies: sqlite:///FILE, which serve, keys create and db upgrade make if "
-        "there is none, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
-    )(function)
 
 
 @contextmanager
@@ -51,8 +36,8 @@ def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     with named(url, in_doubt=in_doubt) as database:
         if database.revision() is None:
             raise ConfigurationError(
-                f"{database.name}: there is no such database of evrun's. Check --database; "
-                "`evrun db upgrade` makes a new one."
+                f"{database.name}: there is no such database of evrun's. Check --database or "
+                "EVRUN_LOCAL; `evrun db upgrade` makes a new one."
             )
         database.open()
         yield database
@@ -61,7 +46,7 @@ def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
 @contextmanager
 def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     """Like `opened`, before it is opened."""
-    require_server()
+    require("A database", "server")
     from evrun.server.database import Database  # noqa: PLC0415 - an optional extra
     from evrun.server.refusals import (  # noqa: PLC0415
         DatabaseUnusable,
@@ -87,42 +72,10 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
         raise click.UsageError(str(error)) from error
 
 
-def require_server() -> None:
-    """Raise `ConfigurationError` unless the `server` extra is installed."""
-    try:
-        for module in ("uvicorn", "prometheus_client", "evrun.server.app"):
-            import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        raise ConfigurationError(
-            f"The server needs {missing}. Install it with: pip install 'evrun[server]'"
-        ) from error
+def spelled(url: str) -> str:
+    """Return what a person writes after `--database`, without a password."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
 
-
-@click.group
-def db() -> None:
-    """Look after a database: its schema, copies of it, and what is old in it."""
-
-
-@db.command
-@database_option
-def upgrade(database: str) -> None:
-    """Bring the schema to the newest revision, as `evrun serve` does when it starts."""
-    with opened(database) as store:
-        click.echo(f"{store.name} has schema {store.revision()}.")
-
-
-@db.command
-@database_option
-def current(database: str) -> None:
-    """Print the revision of the schema, and whether it is the newest. Nothing is changed."""
-    with named(database) as store:
-        from evrun.server.migrations import is_current  # noqa: PLC0415 - an optional extra
-
-        revision = store.revision()
-        if revision is None:
-            click.echo(f"{store.name} has no schema yet; `evrun db upgrade` makes it.")
-        elif is_current(revision, store.name):
-            click.echo(f"{store.name} has schema {revision}, the newest.")
-        else:
-            click.echo(f"{store.name} has schema {revision}; `evrun db upgrade` brings the newest.")
+    parsed = make_url(url)
+    path = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    return parsed.render_as_string() if path is None else path

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from evrun.cli.database import database_option, existing, opened
+from evrun.cli.database import existing, opened
+from evrun.cli.duration import Duration
+from evrun.cli.group import Group
+from evrun.cli.output import Output
+from evrun.cli.target import database_option, database_url
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from evrun.server.authentication import KeyScope
 
@@ -26,23 +27,7 @@ _LOST_KEY = (
 SCOPES = ("read", "write", "admin")
 
 
-class Duration(click.ParamType[timedelta]):
-    """A number and a unit: `30d`."""
-
-    name = "duration"
-    units = {"h": "hours", "d": "days", "w": "weeks"}  # noqa: RUF012 - it is never changed
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the time that a text says."""
-        if isinstance(value, timedelta):
-            return value
-        said = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", value)
-        if said is None:
-            self.fail(f"{value!r} is no duration. Write 12h, 30d or 52w.", param, ctx)
-        return timedelta(**{self.units[said[2]]: int(said[1])})
-
-
-@click.group
+@click.group(cls=Group)
 def keys() -> None:
     """Create, list and revoke API keys. Only a hash of a key is stored."""
 
@@ -62,30 +47,42 @@ def keys() -> None:
     metavar="DURATION",
     help="How long it is good, as in 12h, 30d or 52w; for ever without.",
 )
-@database_option
-def create(name: str, scope: KeyScope, expires: timedelta | None, database: str) -> None:
-    """Create a key called NAME and print it: once, alone on its line."""
-    with opened(database, in_doubt=_LOST_KEY) as store:
-        from evrun.server.authentication import create_key  # noqa: PLC0415 - an optional extra
+@database_option()
+def create(name: str, scope: KeyScope, expires: timedelta | None, database: str | None) -> None:
+    """Create a key called NAME and print it: once, alone on its line.
 
-        key = create_key(store, name, scope=scope, expires_in=expires)
+    A database that is not there is made.
+    """
+    with opened(database_url(database), in_doubt=_LOST_KEY) as store:
+        from evrun.server.authentication import create_key  # noqa: PLC0415 - an optional extra
+        from evrun.server.refusals import Conflict  # noqa: PLC0415
+
+        try:
+            key = create_key(store, name, scope=scope, expires_in=expires)
+        except Conflict as error:
+            raise click.UsageError(
+                f"{error} No key was printed, because a key is shown only once: a variable that "
+                "takes the output of this command is empty now."
+            ) from error
     click.echo(f"A new key, {name}. It is shown this once; keep it as EVRUN_API_KEY:", err=True)
     click.echo(key)
 
 
 @keys.command("list")
-@database_option
-def list_(database: str) -> None:
+@database_option()
+def list_(database: str | None) -> None:
     """List the keys, revoked and expired ones too."""
-    with existing(database) as store:
+    with existing(database_url(database)) as store:
         from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
 
         found = list_keys(store)
-    table = Table("name", "begins with", "scope", "created", "expires", "revoked")
+    # Narrow screens fold what is long. Nothing is cut.
+    headers = ("name", "begins with", "scope", "created", "expires", "revoked")
+    table = Table(*(Column(header, overflow="fold") for header in headers))
     for key in found:
         times = (key.created_at, key.expires_at, key.revoked_at)
         table.add_row(Text(key.label), key.hint, key.scope, *map(_shown, times))
-    Console().print(table)
+    Output().print(table)
 
 
 def _shown(instant: datetime | None) -> str:
@@ -94,11 +91,11 @@ def _shown(instant: datetime | None) -> str:
 
 @keys.command
 @click.argument("name")
-@database_option
-def revoke(name: str, database: str) -> None:
+@database_option()
+def revoke(name: str, database: str | None) -> None:
     """Revoke the key with this NAME or id; requests with it get 401 from now on."""
     in_doubt = "`evrun keys list` shows whether it is revoked."
-    with existing(database, in_doubt=in_doubt) as store:
+    with existing(database_url(database), in_doubt=in_doubt) as store:
         from evrun.server.authentication import (  # noqa: PLC0415 - an optional extra
             printable,
             revoke_key,

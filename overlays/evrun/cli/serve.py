@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import re
+import shlex
 import signal
 import socket
 import ssl
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evrun.cli.database import database_option, opened, require_server
+from evrun._extras import require
+from evrun.cli.database import opened, spelled
+from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
+from evrun_command import leave
 
 if TYPE_CHECKING:
     from evrun.server.database import Database
@@ -74,7 +78,7 @@ class RateText(click.ParamType[str]):
     metavar="FILE",
     help="Fail requests on purpose, as this TOML file says: for tests only.",
 )
-@database_option
+@database_option(what="The database to serve, which is made if it is not there")
 @click.option(
     "--ssl-certfile",
     type=click.Path(exists=True, dir_okay=False),
@@ -128,31 +132,33 @@ class RateText(click.ParamType[str]):
     metavar="SECONDS",
     help="How long requests under way get when the server is stopped.",
 )
-def serve(host: str, port: int, database: str, **options: Any) -> None:
+def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
     Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
     unless --host says otherwise; give it a certificate then, or put a proxy with TLS in front.
 
-    SIGTERM or Ctrl-C stops it: what is under way finishes, and what is new gets 503 meanwhile.
+    SIGTERM or Ctrl-C stops it: what is under way finishes, what is new gets 503 meanwhile, and the
+    exit status is 0. Before it serves, Ctrl-C ends it at once with 130.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until there is a server that heeds it: no trace of whatever is imported just then.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, leave)
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
     schedule = None if options["faults"] is None else _read(options["faults"])
-    with opened(database) as store, _listen(host, port) as listener:
+    url = database_url(database)
+    with opened(url) as store, _listen(host, port) as listener:
         from evrun.server.serving import serve as run  # noqa: PLC0415 - an optional extra
 
         _check_workers(options["workers"], store, schedule)
         settings = _settings(options, schedule)
-        _announce(store, database, host, listener.getsockname(), tls=settings.tls)
+        _announce(store, url, host, listener.getsockname(), tls=settings.tls)
         if schedule is not None:
             _warn(options["faults"], schedule)
         store.close()  # whoever answers opens it
         try:
-            run(database, listener, settings)
+            run(url, listener, settings)
         except ssl.SSLError as error:
             raise ConfigurationError(
                 f"The certificate or its key is unusable: {error.reason or error}. "
@@ -193,7 +199,7 @@ def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
 
 
 def _read(faults: str) -> Schedule:
-    require_server()
+    require("A schedule of faults", "server")
     from evrun.server.faults import (  # noqa: PLC0415 - an optional extra
         InvalidScheduleError,
         read_schedule,
@@ -250,22 +256,19 @@ def _is_loopback(address: str) -> bool:
     return (mapped or parsed).is_loopback
 
 
-def _announce(
-    store: Database, database: str, host: str, bound: tuple[Any, ...], *, tls: bool
-) -> None:
-    from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
-
-    from evrun.server.authentication import list_keys  # noqa: PLC0415
+def _announce(store: Database, url: str, host: str, bound: tuple[Any, ...], *, tls: bool) -> None:
+    from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
 
     ip, port = bound[:2]
-    shown = make_url(database).render_as_string()  # without the password
+    shown = spelled(url)
     address = f"[{host}]" if ":" in host else host
     click.echo(f"evrun serves {shown}. Clients find it with", err=True)
     scheme = "https" if tls else "http"
     click.echo(f"  export EVRUN_BASE_URL={scheme}://{address}:{port}/v4", err=True)
     if not any(key.in_use for key in list_keys(store)):
         click.echo(
-            f"It has no key yet; make one with `evrun keys create NAME --database {shown}`.",
+            "It has no key yet; make one with "
+            f"`evrun keys create NAME --database {shlex.quote(shown)}`.",
             err=True,
         )
     if not tls and not _is_loopback(ip):

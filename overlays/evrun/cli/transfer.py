@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from evrun import Evrun
+from evrun._extras import require
 from evrun._files import replacing
 from evrun.cli.counting import counted
-from evrun.cli.database import require_server
-from evrun.errors import ConfigurationError
+from evrun.cli.progress import progress
+from evrun.cli.target import called, client, database_option
+from evrun.errors import InvalidIdError
 from evrun.transfer import formats
 from evrun.transfer.exporting import Export
 from evrun.transfer.importing import Import
@@ -20,14 +22,13 @@ from evrun.transfer.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
+
+    from evrun import Evrun
+    from evrun.cli.progress import Advanced
+    from evrun.transfer.records import Record
 
 _NOT_ALL = 1
-
-local_option = click.option(
-    "--local",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A SQLite file to work on in this process, instead of the server at EVRUN_BASE_URL.",
-)
 
 
 @click.command("export")
@@ -46,8 +47,8 @@ local_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to; standard output if left out. It is replaced when all is there, not before.",
 )
-@local_option
-def export(subject: str, format_name: str | None, path: Path | None, local: Path | None) -> None:
+@database_option()
+def export(subject: str, format_name: str | None, path: Path | None, database: str | None) -> None:
     """Write a run, or all runs and datasets of a project, to a file.
 
     RUN|PROJECT is an id, evrun_… or pr_…. Each datapoint comes with the newest log of the run and
@@ -57,13 +58,18 @@ def export(subject: str, format_name: str | None, path: Path | None, local: Path
     name = format_name or _by_suffix(path)
     if path is None and name == "parquet":
         raise click.UsageError("Parquet is no text: name a file with -o.")
-    with _client(local) as client:
-        exported = Export(client, subject)
+    if name == "parquet":
+        require("Parquet", "data")
+    # Progress must not run into records on the same screen.
+    watched = progress("Exporting", shown=path is not None or not sys.stdout.isatty())
+    with client(database) as source, watched as advanced:
+        exported = _exported(source, subject)
+        records = _watched(exported, advanced)
         if path is None:
-            _print(exported, name)
+            formats.write(records, sys.stdout.buffer, name)
         else:
             with replacing(path) as part, part.open("wb") as stream:
-                formats.write(exported.records(), stream, name)
+                formats.write(records, stream, name)
     click.echo(f"Exported {subject} as {name}: {_shown(exported.counts)}.", err=True)
     if exported.superseded:
         click.echo(
@@ -80,20 +86,30 @@ def export(subject: str, format_name: str | None, path: Path | None, local: Path
     "--ids",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep here which new id each old one got. An import that ended early goes on with it.",
+    help="Keep here, also when all is done, which new id each old one got.",
 )
-@local_option
-def import_(file: Path, project: str | None, ids: Path | None, local: Path | None) -> None:
+@database_option(what="The database to import into, which is made if it is not there")
+def import_(file: Path, project: str | None, ids: Path | None, database: str | None) -> None:
     """Make everything in FILE, which `evrun export` wrote, anew on a server.
 
     Servers give ids, so that everything gets a new one, and what refers to it refers to that. The
     project is found by its name or made, an evaluator or model config that is the same is used, and
     the rest is always new. Prints the ids of the new runs. Exit status 1: not everything could be
     carried over; what was left out is told.
+
+    An import that ended early leaves FILE.ids behind, or what --ids names. The same command goes on
+    with it, and makes nothing twice.
     """
-    with _client(local) as client, Ledger(ids) as ledger:
+    watched = progress("Importing")
+    with client(database, new=True) as into, _ledger(ids, file) as ledger, watched as advanced:
         imported = Import(
-            client, lambda: formats.read(file), ledger, project=project, called=str(file)
+            into,
+            lambda: formats.read(file),
+            ledger,
+            project=project,
+            called=str(file),
+            target=called(database),
+            advanced=advanced,
         )
         imported.run()
     for run_id in imported.runs:
@@ -108,14 +124,41 @@ def import_(file: Path, project: str | None, ids: Path | None, local: Path | Non
         raise SystemExit(_NOT_ALL)
 
 
-def _print(exported: Export, name: str) -> None:
+def _exported(source: Evrun, subject: str) -> Export:
     try:
-        formats.write(exported.records(), sys.stdout.buffer, name)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise ConfigurationError(
-            f"Standard output takes no more: {error.strerror or error}. What came is not whole."
+        return Export(source, subject)
+    except InvalidIdError as error:
+        raise click.UsageError(
+            f"{subject!r} is neither a run nor a project. Give the id of a run (evrun_…) or of a "
+            "project (pr_…)."
         ) from error
+
+
+def _watched(exported: Export, advanced: Advanced) -> Iterator[Record]:
+    for each in exported.records():
+        yield each
+        advanced(exported.counts.total(), None)
+
+
+@contextmanager
+def _ledger(ids: Path | None, file: Path) -> Iterator[Ledger]:
+    """Yield what keeps ids. Where nobody named it, it goes when it is of no use any more."""
+    path = file.with_name(f"{file.name}.ids") if ids is None else ids
+    is_new = not path.exists()
+    with Ledger(path) as ledger:
+        if ledger.is_begun:
+            click.echo(f"Going on with an earlier import: {path} keeps what it made.", err=True)
+        try:
+            yield ledger
+        except BaseException:
+            if ledger.is_begun:
+                again = "Run the same command again: it goes on, and makes nothing twice."
+                click.echo(f"Not all was imported. {again} {path} keeps what was made.", err=True)
+            elif is_new:
+                path.unlink()
+            raise
+    if ids is None:
+        path.unlink()
 
 
 def _shown(counts: Counter[str]) -> str:
@@ -131,12 +174,3 @@ def _by_suffix(path: Path | None) -> str:
             f"{path} does not say its format: take .jsonl, .csv or .parquet, or add --format."
         )
     return name
-
-
-def _client(local: Path | None) -> Evrun:
-    if local is None:
-        return Evrun()
-    require_server()
-    if not local.exists():
-        raise ConfigurationError(f"{local}: there is no such file.")
-    return Evrun.local(local)

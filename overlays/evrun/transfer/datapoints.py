@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evrun._exchange import IDEMPOTENCY_KEY
+
 if TYPE_CHECKING:
     from evrun import Evrun
     from evrun.transfer.ledger import Ledger
@@ -36,12 +38,16 @@ class Rows:
         if not self._waiting:
             return
         dataset_id = self._ledger.get("dataset", self._waiting[0]["dataset_id"]) or ""
-        made = self._client.datasets.create_datapoints(
+        # An import that goes on sends the same rows together: those that are not in the ledger.
+        key = self._ledger.key("datapoint", " ".join(each["id"] for each in self._waiting))
+        client = self._client.with_options(extra_headers={IDEMPOTENCY_KEY: key})
+        made = client.datasets.create_datapoints(
             dataset_id,
             datapoints=[
                 {name: each[name] for name in _FIELDS if name in each} for each in self._waiting
             ],
         )
-        for old, new in zip(self._waiting, made, strict=True):
-            self._ledger.put("datapoint", old["id"], new.id)
+        with self._ledger.together():
+            for old, new in zip(self._waiting, made, strict=True):
+                self._ledger.put("datapoint", old["id"], new.id)
         self._waiting = []

@@ -2,7 +2,8 @@
 
 Ids are the server's to give: no operation of the API takes one. So a ledger keeps which new id each
 old one got, references are translated by it, and with a ledger in a file an import that ended early
-goes on where it ended.
+goes on where it ended. What was under way at its end has no new id yet. It is sent again under the
+idempotency key that the ledger gives it, so that a server which has done it does not do it again.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from evrun.errors import InvalidRequestError, UnprocessableEntityError
+from evrun._exchange import IDEMPOTENCY_KEY
+from evrun.errors import EvrunError, InvalidRequestError, UnprocessableEntityError
 from evrun.transfer.datapoints import Rows
+from evrun.transfer.logs import Logs
 from evrun.transfer.records import FORMAT, KINDS, LOG_FIELDS, Record
 
 if TYPE_CHECKING:
@@ -47,7 +50,8 @@ _TOOL_FIELDS = ("name", "description", "parameters", "source")
 class Import:
     """An import of the records that `source` yields, each time anew, into what `client` reaches.
 
-    Errors call the source as `called` says.
+    Errors call the source as `called` says, and where it goes to as `target` says. `advanced` is
+    told how many records are done, and of how many.
     """
 
     def __init__(
@@ -58,14 +62,21 @@ class Import:
         *,
         project: str | None = None,
         called: str = "The file",
+        target: str = "",
+        advanced: Callable[[int, int], object] = lambda _done, _all: None,
     ) -> None:
         self._client = client
         self._source = source
         self._ledger = ledger
         self._project_name = project
         self._called = called
+        self._target = target
+        self._advanced = advanced
         self._rows = Rows(client, ledger)
+        self._logs = Logs(client, ledger)
         self._known: list[Evaluator] | None = None
+        self.total = 0
+        """Records of the file, once it was found whole."""
         self.counts: Counter[str] = Counter()
         """How many of each kind were made."""
         self.left_out: Counter[str] = Counter()
@@ -80,12 +91,16 @@ class Import:
 
         Raises `InvalidRequestError`, before anything is sent, unless the file is whole.
         """
-        self._check()
+        with self._ledger.together():
+            self._check()
         for record in self._source():
             self._prepare(record)
         self._rows.flush()
         while self._log_what_is_ready():
             pass
+        for record in self._source():
+            if record["kind"] == "result":
+                self._result(record)
         for record in self._source():
             if record["kind"] == "run":
                 self._finish(record)
@@ -120,6 +135,7 @@ class Import:
                 f"{self._called} is not whole: its last record must count the others. "
                 "Export it again."
             )
+        self.total = counts.total()
 
     def _check_start(self, record: Record) -> None:
         if record.get("kind") != "export" or not isinstance(record.get("format"), int):
@@ -133,17 +149,28 @@ class Import:
                 "Upgrade: pip install -U evrun"
             )
         mark = f"{record.get('id')} {record.get('created_at')}"
-        if not self._ledger.put("file", "", mark) and self._ledger.get("file", "") != mark:
+        if self._first("file", mark) != mark:
             raise InvalidRequestError(
-                f"The ids are kept from the import of another file than {self._called}. "
-                "Name another file with --ids, or the one that was imported."
+                f"{self._ledger.path} keeps the ids of an import of another file than "
+                f"{self._called}. Delete it to begin anew, or name another file with --ids."
             )
+        target = self._first("target", self._target)
+        if target != self._target:
+            raise InvalidRequestError(
+                f"{self._ledger.path} keeps the ids of an import into {target}, and this one goes "
+                f"to {self._target}. Delete it to begin anew, or name another file with --ids."
+            )
+
+    def _first(self, kind: str, mark: str) -> str | None:
+        """Return what the ledger was begun with: this, if it is new."""
+        self._ledger.put(kind, "", mark)
+        return self._ledger.get(kind, "")
 
     def _prepare(self, record: Record) -> None:
         """Make what is no log and no result."""
         if record["kind"] == "datapoint":
             if self._rows.add(record):
-                self.counts["datapoint"] += 1
+                self._count("datapoint")
             return
         makers = {
             "project": self._project,
@@ -158,14 +185,23 @@ class Import:
             return
         self._rows.flush()
         self._ledger.put(record["kind"], record["id"], make(record))
-        self.counts[record["kind"]] += 1
+        self._count(record["kind"])
+
+    def _count(self, kind: str) -> None:
+        self.counts[kind] += 1
+        self._advanced(self.counts.total(), self.total)
+
+    def _keyed(self, kind: str, old: str) -> Evrun:
+        """Return a client for one POST, under the key of what it makes."""
+        key = self._ledger.key(kind, old)
+        return self._client.with_options(extra_headers={IDEMPOTENCY_KEY: key})
 
     def _project(self, record: Record) -> str:
         name = self._project_name or record["name"]
         for project in self._client.projects.iter_all(filter=name):
             if project.name == name:
                 return project.id
-        return self._client.projects.create(name=name).id
+        return self._keyed("project", f"{record['id']} {name}").projects.create(name=name).id
 
     def _config(self, record: Record) -> str:
         settings = {
@@ -180,8 +216,8 @@ class Import:
                 for tool in settings["tools"]
             ]
         project_id = self._new("project", record["project_id"])
-        registered = self._client.model_configs.register({**settings, "project_id": project_id})
-        return registered.config_id
+        client = self._keyed("config", record["id"])
+        return client.model_configs.register({**settings, "project_id": project_id}).config_id
 
     def _evaluator(self, record: Record) -> str:
         wanted = {name: record.get(name, "") for name in _EVALUATOR}
@@ -196,26 +232,27 @@ class Import:
         for each in self._known:
             same = all(getattr(each, name) == value for name, value in wanted.items())
             # Once: a run may have two evaluators that differ in nothing but their ids.
-            if same and self._ledger.put("taken", each.id, ""):
+            if same and not self._ledger.knows("evaluator", each.id):
                 return each.id
-        made = self._client.evaluators.create(**wanted)
-        self._ledger.put("taken", made.id, "")
-        return made.id
+        return self._keyed("evaluator", record["id"]).evaluators.create(**wanted).id
 
     def _dataset(self, record: Record) -> str:
         # One that belonged to no project goes to the file's.
         project_id = self._only_project(record.get("project_id"))
-        return self._client.datasets.create(
+        client = self._keyed("dataset", record["id"])
+        return client.datasets.create(
             project_id, name=record["name"], description=record.get("description", "")
         ).id
 
     def _session(self, record: Record) -> str:
         # One with a reference is made, or found, by the first log that names it.
         reference = record.get("reference_id")
-        return f"@{reference}" if reference is not None else self._client.sessions.create().id
+        if reference is not None:
+            return f"@{reference}"
+        return self._keyed("session", record["id"]).sessions.create().id
 
     def _run(self, record: Record) -> str:
-        run = self._client.evaluations.create(
+        run = self._keyed("run", record["id"]).evaluations.create(
             project_id=self._new("project", record["project_id"]),
             config_id=self._new("config", record["config_id"]),
             dataset_id=self._new("dataset", record["dataset_id"]),
@@ -227,42 +264,49 @@ class Import:
         """Log what waits for no parent. Return whether others wait for what was logged now."""
         waiting, done = 0, 0
         for record in self._source():
-            kind = record["kind"]
-            if kind not in {"log", "result"} or self._ledger.get(kind, record["id"]) is not None:
+            if record["kind"] != "log" or self._is_done("log", record):
                 continue
-            before = record.get("parent_id") if kind == "log" else record["log_id"]
-            if before is not None and self._is_to_come(before):
+            parent = record.get("parent_id")
+            if self._logs.holds(parent):
+                self._send_logs()
+            if parent is not None and self._is_to_come(parent):
                 waiting += 1
                 continue
             done += 1
-            if kind == "log":
-                self._log(record)
-            else:
-                self._result(record)
+            run_id = self._running(record["run_id"])
+            if not self._logs.takes(run_id):
+                self._send_logs()
+            datapoint_id = self._new("datapoint", record["datapoint_id"])
+            self._logs.add(run_id, record, datapoint_id, self._body(record))
+        self._send_logs()
         if waiting and not done:
             raise InvalidRequestError(
-                f"{self._called}: {waiting} logs or results wait for one another in a circle. "
+                f"{self._called}: {waiting} logs wait for one another in a circle. "
                 "Was it edited? Export it again."
             )
         return waiting > 0
+
+    def _is_done(self, kind: str, record: Record) -> bool:
+        return self._logs.holds(record["id"]) or self._ledger.get(kind, record["id"]) is not None
 
     def _is_to_come(self, log_id: str) -> bool:
         present = self._ledger.get("present", log_id) is not None
         return present and self._ledger.get("log", log_id) is None
 
-    def _log(self, record: Record) -> None:
-        run_id = self._running(record["run_id"])
-        try:
-            made = self._client.evaluations.log(
-                run_id,
-                datapoint_id=self._new("datapoint", record["datapoint_id"]),
-                log=self._body(record),
-            )
-        except (UnprocessableEntityError, InvalidRequestError) as error:
-            self._leave_out("log", record, str(error))
-            return
-        self._ledger.put("log", record["id"], made.id)
-        self.counts["log"] += 1
+    def _send_logs(self) -> None:
+        """Send the logs that wait. Raises what one failed with, after the others are kept."""
+        failed: EvrunError | None = None
+        for record, done in self._logs.send():
+            if done.log is not None:
+                self._ledger.put("log", record["id"], done.log.id)
+                self._count("log")
+            elif isinstance(done.error, UnprocessableEntityError | InvalidRequestError):
+                reason = str(done.error).replace(f"items[{done.index}].", "")
+                self._leave_out("log", record, reason)
+            else:
+                failed = failed or done.error
+        if failed is not None:
+            raise failed
 
     def _body(self, record: Record) -> dict[str, Any]:
         body = {name: record[name] for name in LOG_FIELDS if name in record}
@@ -286,6 +330,8 @@ class Import:
         return body
 
     def _result(self, record: Record) -> None:
+        if self._is_done("result", record):
+            return
         log_id = self._ledger.get("log", record["log_id"])
         value = record.get("value")
         if not log_id:
@@ -295,7 +341,7 @@ class Import:
             self._leave_out("result", record, "A request carries a boolean or a number.")
             return
         try:
-            made = self._client.evaluations.result(
+            made = self._keyed("result", record["id"]).evaluations.result(
                 self._running(record["run_id"]),
                 log_id=log_id,
                 evaluator_id=self._new("evaluator", record["evaluator_id"]),
@@ -306,7 +352,7 @@ class Import:
             self._leave_out("result", record, str(error))
             return
         self._ledger.put("result", record["id"], made.id)
-        self.counts["result"] += 1
+        self._count("result")
 
     def _leave_out(self, kind: str, record: Record, reason: str) -> None:
         self._ledger.put(kind, record["id"], "")

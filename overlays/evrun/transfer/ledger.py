@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+
+_IDENTITY = "import"  # a kind of its own
 
 
 class Ledger:
@@ -19,19 +24,25 @@ class Ledger:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        self.path = path
         # An empty name stands for a temporary file.
         self._file = sqlite3.connect(path or "", isolation_level=None)
         try:
             if path is not None:
                 self._file.execute("PRAGMA journal_mode = WAL")
-                self._file.execute("PRAGMA synchronous = NORMAL")
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS ids (kind TEXT, old TEXT, new TEXT, "
                 "PRIMARY KEY (kind, old)) WITHOUT ROWID"
             )
+            self.put(_IDENTITY, "", str(uuid.uuid4()))  # on the disk before anything is sent
+            # From here on, what a power cut takes is asked for again, under the same keys.
+            self._file.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             self._file.close()
-            raise ConfigurationError(f"{path} cannot be used to keep ids: {error}.") from error
+            raise ConfigurationError(
+                f"{path} cannot be used to keep ids: {error}. Name another file with --ids."
+            ) from error
+        self._identity = uuid.UUID(self.get(_IDENTITY, ""))
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +55,12 @@ class Ledger:
     ) -> None:
         self._file.close()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything is kept."""
+        query = "SELECT 1 FROM ids WHERE kind != ?"
+        return self._file.execute(query, (_IDENTITY,)).fetchone() is not None
+
     def get(self, kind: str, old: str) -> str | None:
         """Return the new id, None if there is none yet."""
         query = "SELECT new FROM ids WHERE kind = ? AND old = ?"
@@ -54,3 +71,27 @@ class Ledger:
         """Keep a new id, unless there is one. Return whether it was kept."""
         query = "INSERT OR IGNORE INTO ids VALUES (?, ?, ?)"
         return self._file.execute(query, (kind, old, new)).rowcount > 0
+
+    def knows(self, kind: str, new: str) -> bool:
+        """Return whether some old id became this new one."""
+        query = "SELECT 1 FROM ids WHERE kind = ? AND new = ?"
+        return self._file.execute(query, (kind, new)).fetchone() is not None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep all that is put meanwhile, or nothing of it."""
+        self._file.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
+
+    def key(self, kind: str, old: str) -> str:
+        """Return the idempotency key under which this is made: another one in each ledger.
+
+        An import that goes on sends what was under way under the same key. A server that has done
+        it answers with what it made.
+        """
+        return str(uuid.uuid5(self._identity, f"{kind} {old}"))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Column, Table
 
-from evrun import Evrun
-from evrun.cli.database import require_server
+from evrun.cli.database import spelled
 from evrun.cli.demo.capitals import ROWS, largest_city
 from evrun.cli.demo.evaluation import Evaluation, evaluate
+from evrun.cli.output import Output
+from evrun.cli.progress import progress
+from evrun.cli.target import client, database_option, database_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,61 +24,62 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option(
-    "--path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("evrun-demo.db"),
-    show_default=True,
-    help="The SQLite file to work on. It may exist already, from another demo or not.",
+@database_option(
+    "evrun-demo.db", "The database to work on, which may be there already, from another demo or not"
 )
-def demo(path: Path) -> None:
+def demo(database: str) -> None:
     """Evaluate a small function on 20 questions, with no key, network or port.
 
     Runs the real server in this process, creates a run, logs one generation for each datapoint and
-    a verdict on each log, and shows what came of it.
+    a verdict on each log, and shows what came of it. It reads no environment variable: what the
+    demo makes goes to a file of its own, unless --database says otherwise.
     """
-    require_server()
-    with Evrun.local(path) as client:
-        evaluation = evaluate(client, ROWS, largest_city)
-    _show(evaluation, path)
+    with client(database, new=True) as embedded, progress("Evaluating") as advanced:
+        evaluation = evaluate(embedded, ROWS, largest_city, advanced)
+    _show(evaluation, spelled(database_url(database)))
 
 
-def _show(evaluation: Evaluation, path: Path) -> None:
-    console = Console()
-    console.print(
+def _show(evaluation: Evaluation, database: str) -> None:
+    output = Output()
+    output.print(
         "\nA function that answers with a country's largest city is asked for its capital."
     )
-    console.print(f"Evaluation run [bold]{evaluation.run.id}[/] is {evaluation.run.status}.\n")
-    console.print(_table(evaluation.verdicts))
+    output.print(f"Evaluation run [bold]{evaluation.run.id}[/] is {evaluation.run.status}.\n")
+    output.print(_table(evaluation.verdicts))
     correct = sum(verdict.correct for verdict in evaluation.verdicts)
-    console.print(
+    output.print(
         f"Exact match: [bold]{evaluation.aggregate}[/], as the server counts it "
         f"({correct} of {len(evaluation.verdicts)})."
     )
-    console.print(f"The data lies in {path.resolve()}\n", soft_wrap=True)
-    console.print("Next:")
-    for command in _next_commands(evaluation, path):
-        console.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
+    place = database if "://" in database else Path(database).resolve()
+    output.print(f"The data lies in {place}\n", soft_wrap=True, highlight=False, markup=False)
+    output.print("Next:")
+    for command in _next_commands(evaluation, shlex.quote(database)):
+        output.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(verdicts: Iterable[Verdict]) -> Table:
-    table = Table("datapoint", "output", Column("log id", no_wrap=True), "result", box=SIMPLE)
+    # On a narrow screen long texts are folded. Ids stay whole, so that they can be copied.
+    table = Table(
+        Column("datapoint", overflow="fold"),
+        Column("output", overflow="fold"),
+        Column("log id", no_wrap=True),
+        Column("result", no_wrap=True),
+        box=SIMPLE,
+        pad_edge=False,
+    )
     for verdict in verdicts:
-        style = None if verdict.correct else "red"
         table.add_row(
             verdict.question,
             verdict.output,
             verdict.log_id,
             "right" if verdict.correct else "wrong",
-            style=style,
+            style=None if verdict.correct else "red",
         )
     return table
 
 
-def _next_commands(evaluation: Evaluation, path: Path) -> tuple[str, ...]:
-    from sqlalchemy import URL  # noqa: PLC0415 - an optional extra
-
-    database = shlex.quote(URL.create("sqlite", database=str(path)).render_as_string())
+def _next_commands(evaluation: Evaluation, database: str) -> tuple[str, ...]:
     address = f"http://127.0.0.1:8000/v4/evaluations/{evaluation.run.id}?evaluator_aggregates=true"
     return (
         f"export EVRUN_API_KEY=$(evrun keys create me --database {database})",

@@ -37,8 +37,16 @@ class Evaluation:
     """The share of matches, as the server counts it."""
 
 
-def evaluate(client: Evrun, rows: Sequence[Row], generate: Callable[[str], str]) -> Evaluation:
-    """Evaluate `generate` on `rows`: create a run, log each output, judge each log, complete it."""
+def evaluate(
+    client: Evrun,
+    rows: Sequence[Row],
+    generate: Callable[[str], str],
+    advanced: Callable[[int, int], object],
+) -> Evaluation:
+    """Evaluate `generate` on `rows`: create a run, log each output, judge each log, complete it.
+
+    `advanced` is told how many rows are done, and of how many.
+    """
     project = _project(client)
     dataset = _dataset(client, project, rows)
     evaluator = _evaluator(client)
@@ -71,6 +79,7 @@ def evaluate(client: Evrun, rows: Sequence[Row], generate: Callable[[str], str])
         correct = output == expected
         run.result(logged.id, evaluator_id=evaluator.id, result=correct)
         verdicts.append(Verdict(country, output, logged.id, correct))
+        advanced(len(verdicts), len(rows))
     run.complete()
     completed = run.get(evaluator_aggregates=True)
     aggregates = completed.evaluator_aggregates or ()

@@ -1,52 +1,89 @@
-"""`evrun db backup` and `evrun db prune`: keep what is needed, and nothing that is not."""
+"""`evrun db`: look after a database."""
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from evrun._extras import require
 from evrun.cli.counting import counted
-from evrun.cli.database import database_option, existing, require_server
+from evrun.cli.database import existing, named, opened
+from evrun.cli.duration import Duration
+from evrun.cli.group import Group
+from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
 
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
-@click.command
+@click.group(cls=Group)
+def db() -> None:
+    """Look after a database: its schema, copies of it, and what is old in it."""
+
+
+@db.command
+@database_option()
+def upgrade(database: str | None) -> None:
+    """Bring the schema to the newest revision, as `evrun serve` does when it starts.
+
+    A database that is not there is made.
+    """
+    with opened(database_url(database)) as store:
+        click.echo(f"{store.name} has schema {store.revision()}.")
+
+
+@db.command
+@database_option()
+def current(database: str | None) -> None:
+    """Print the revision of the schema, and whether it is the newest. Nothing is changed."""
+    with named(database_url(database)) as store:
+        from evrun.server.migrations import is_current  # noqa: PLC0415 - an optional extra
+
+        revision = store.revision()
+        if revision is None:
+            click.echo(f"{store.name} has no schema yet; `evrun db upgrade` makes it.")
+        elif is_current(revision, store.name):
+            click.echo(f"{store.name} has schema {revision}, the newest.")
+        else:
+            click.echo(f"{store.name} has schema {revision}; `evrun db upgrade` brings the newest.")
+
+
+@db.command
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@database_option
-def backup(file: Path, database: str) -> None:
+@database_option()
+def backup(file: Path, database: str | None) -> None:
     """Copy the database to FILE, as it is at one moment, while servers go on writing.
 
     A SQLite database becomes a SQLite file, which `evrun serve` can open. PostgreSQL is copied by
     pg_dump, for pg_restore. FILE is replaced if it is there, and never left half written.
     """
-    require_server()
+    url = database_url(database)
+    require("A database", "server")
     from evrun.server.backup import back_up  # noqa: PLC0415 - an optional extra
     from evrun.server.refusals import DatabaseUnusable  # noqa: PLC0415
 
     try:
-        back_up(database, file)
+        back_up(url, file)
     except DatabaseUnusable as error:
         raise ConfigurationError(str(error)) from error
     click.echo(f"{file}: {file.stat().st_size:,} bytes.", err=True)
 
 
-@click.command
+@db.command
 @click.option(
     "--older-than",
     "age",
     metavar="AGE",
     required=True,
-    callback=lambda _context, _option, value: _age(value),
+    type=Duration(),
     help="How long ago a run ended: 90d, 12w, 36h.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
-@database_option
-def prune(age: timedelta, database: str, *, dry_run: bool) -> None:
+@database_option()
+def prune(age: timedelta, database: str | None, *, dry_run: bool) -> None:
     """Delete runs that ended long ago, with their logs, feedback and results.
 
     A run goes if it is completed or cancelled, and neither it nor any of its logs has changed
@@ -55,7 +92,8 @@ def prune(age: timedelta, database: str, *, dry_run: bool) -> None:
     works in small steps, so that servers go on writing. A SQLite file keeps its size, and new data
     fills the room.
     """
-    with existing(database, in_doubt="Run it again: it goes on with what is left.") as store:
+    again = "Run it again: it goes on with what is left."
+    with existing(database_url(database), in_doubt=again) as store:
         from evrun.server import retention  # noqa: PLC0415 - an optional extra
         from evrun.server.store.scope import now  # noqa: PLC0415
 
@@ -75,10 +113,3 @@ def prune(age: timedelta, database: str, *, dry_run: bool) -> None:
             "Complete or cancel what is to go.",
             err=True,
         )
-
-
-def _age(text: str) -> timedelta:
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no age. Write a number and h, d or w: 90d.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})

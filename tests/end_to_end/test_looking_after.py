@@ -16,7 +16,7 @@ from evrun import Evrun
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATABASE = ("--database", "sqlite:///evrun-demo.db")
+DATABASE = ("--database", "evrun-demo.db")
 
 
 def test_a_backup_is_a_database(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_backup_is_a_database(tmp_path: Path) -> None:
     result = evrun("db", "backup", "copy.db", *DATABASE, cwd=tmp_path)
     assert result.stdout == ""
     assert result.stderr == f"copy.db: {(tmp_path / 'copy.db').stat().st_size:,} bytes.\n"
-    assert evrun("keys", "list", "--database", "sqlite:///copy.db", cwd=tmp_path).returncode == 0
+    assert evrun("keys", "list", "--database", "copy.db", cwd=tmp_path).returncode == 0
 
 
 def test_a_backup_of_nothing_fails_and_makes_nothing(tmp_path: Path) -> None:
@@ -67,12 +67,11 @@ def test_a_database_that_is_not_there_is_not_made(
         ("keys", "revoke", "ci"),
     ):
         for name in ("evrnu.db", "empty.db"):
-            url = f"sqlite:///{name}"
-            result = in_process(*arguments, "--database", url)
+            result = in_process(*arguments, "--database", name)
             assert (result.exit_code, result.stdout) == (3, "")
             assert result.stderr == (
                 f"evrun: {tmp_path / name}: there is no such database of evrun's. "
-                "Check --database; `evrun db upgrade` makes a new one.\n"
+                "Check --database or EVRUN_LOCAL; `evrun db upgrade` makes a new one.\n"
             )
     (only,) = tmp_path.iterdir()
     assert only.stat().st_size == 0
@@ -91,16 +90,18 @@ def test_commands_work_on_the_file_that_is_named(
         assert result.exit_code == 0
         return result.stdout
 
-    output = printed("demo", "--path", "a?b%20'c.db")
+    output = printed("demo", "--database", "a?b%20'c.db")
     (serve,) = (line for line in output.splitlines() if "evrun serve" in line)
-    url = shlex.split(serve)[3]
-    printed("keys", "create", "me", "--database", url)
+    name = shlex.split(serve)[3]
+    assert name == "a?b%20'c.db"
+    printed("keys", "create", "me", "--database", name)
     printed("db", "upgrade")
     printed("keys", "create", "another")
     assert "the newest" in printed("db", "current")
-    for source, name in ((url, "me"), ("sqlite:///evrun.db", "another")):
+    for source, key in ((name, "me"), ("sqlite:///evrun.db", "another")):
         printed("db", "backup", "copy%41?.db", "--database", source)
-        assert f" {name} " in printed("keys", "list", "--database", "sqlite:///copy%2541%3F.db")
+        for copy in ("copy%41?.db", "sqlite:///copy%2541%3F.db"):
+            assert f" {key} " in printed("keys", "list", "--database", copy)
     assert list(tmp_path.iterdir()) == [folder]
     databases = {each.name for each in folder.iterdir() if not each.match("*-[ws][ah][lm]")}
     assert databases == {"a?b%20'c.db", "evrun.db", "copy%41?.db"}
@@ -121,7 +122,7 @@ def test_a_command_whose_outcome_is_unknown_says_how_to_find_out(
     file = tmp_path / "evrun.db"
     with Evrun.local(file) as client:
         client.sessions.create()
-    database = ("--database", f"sqlite:///{file}")
+    database = ("--database", str(file))
     assert in_process("keys", "create", "old", *database).exit_code == 0
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE sessions SET updated_at = '2020-01-01 00:00:00.000000'")
@@ -146,5 +147,5 @@ def test_an_age_that_is_none_is_wrong_usage(age: str, tmp_path: Path) -> None:
     """Nothing is opened or deleted."""
     result = evrun("db", "prune", f"--older-than={age}", cwd=tmp_path, check=False)
     assert result.returncode == 2
-    assert "is no age. Write a number and h, d or w: 90d." in result.stderr
+    assert "is not a duration. Write a number and h, d or w: 12h, 30d, 52w." in result.stderr
     assert list(tmp_path.iterdir()) == []
