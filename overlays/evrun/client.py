@@ -148,6 +148,15 @@ class Evrun(BaseClient[Pool]):
         back.
         """
         server = _embedded(path)
+        server.open()
+        return cls._over(server, timeout=timeout)
+
+    @classmethod
+    def _unopened(cls, path: str) -> Self:
+        return cls._over(_embedded(path))
+
+    @classmethod
+    def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
@@ -311,6 +320,15 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         Where that is too long, call it by `asyncio.to_thread(AsyncEvrun.local, path)`.
         """
         server = _embedded(path)
+        server.open()
+        return cls._over(server, timeout=timeout)
+
+    @classmethod
+    def _unopened(cls, path: str) -> Self:
+        return cls._over(_embedded(path))
+
+    @classmethod
+    def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
@@ -410,7 +428,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
     try:
         from evrun.server.embedded import EmbeddedServer
-        from evrun.server.refusals import DatabaseUnusable, Unavailable
+        from evrun.server.refusals import DatabaseUnusable
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The embedded server needs {(error.name or '').partition('.')[0]}. "
@@ -418,5 +436,5 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
         ) from error
     try:
         return EmbeddedServer(path)
-    except (DatabaseUnusable, Unavailable) as error:
+    except DatabaseUnusable as error:
         raise ConfigurationError(str(error)) from error

@@ -277,6 +277,7 @@ def test_a_connection_that_opened_another_file_is_refused(file: Path) -> None:
 def served(file: Path) -> Iterator[Api]:
     """Return an API over a file, with a server that its tests leave behind in a child."""
     server = EmbeddedServer(file)
+    server.open()
     api = Api(server.transport(), server.key)
     yield api
     api.http.close()
