@@ -139,7 +139,8 @@ class BaseClient(ABC, Generic[P]):
 
     @classmethod
     def _local_again(cls, path: str, options: Options) -> Self:
-        client = cls.local(path)
+        # Not opened before it is used: what a worker process cannot unpickle breaks its pool.
+        client = cls._unopened(path)
         config = evolve(client._config, options=options)
         client._connect(config, client._pool.connection, server=client._server)
         return client
@@ -149,6 +150,11 @@ class BaseClient(ABC, Generic[P]):
         self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
     ) -> None:
         """Become a client with a pool of its own."""
+
+    @classmethod
+    @abstractmethod
+    def _unopened(cls, path: str) -> Self:
+        """Like `local`; the first call opens the file."""
 
     @classmethod
     @abstractmethod

@@ -145,6 +145,15 @@ class Evrun(BaseClient[Pool]):
         back.
         """
         server = _embedded(path)
+        server.open()
+        return cls._over(server, timeout=timeout)
+
+    @classmethod
+    def _unopened(cls, path: str) -> Self:
+        return cls._over(_embedded(path))
+
+    @classmethod
+    def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
@@ -304,6 +313,15 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         Where that is too long, call it by `asyncio.to_thread(AsyncEvrun.local, path)`.
         """
         server = _embedded(path)
+        server.open()
+        return cls._over(server, timeout=timeout)
+
+    @classmethod
+    def _unopened(cls, path: str) -> Self:
+        return cls._over(_embedded(path))
+
+    @classmethod
+    def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
             _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
@@ -408,7 +426,7 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
         )
     try:
         from evrun.server.embedded import EmbeddedServer
-        from evrun.server.refusals import DatabaseUnusable, Unavailable
+        from evrun.server.refusals import DatabaseUnusable
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The embedded server needs {(error.name or '').partition('.')[0]}. "
@@ -416,5 +434,5 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
         ) from error
     try:
         return EmbeddedServer(path)
-    except (DatabaseUnusable, Unavailable) as error:
+    except DatabaseUnusable as error:
         raise ConfigurationError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -222,6 +223,30 @@ def test_a_current_folder_that_was_deleted_is_named(tmp_path: Path) -> None:
         folder.rmdir()
         with pytest.raises(ConfigurationError, match=r"x\.db: the current folder was deleted"):
             Evrun.local("x.db")
+
+
+@pytest.mark.parametrize("path", ["", ":memory:"])
+def test_a_database_in_memory_is_refused(path: str) -> None:
+    """It would not be what several processes share, and gone in the end."""
+    with pytest.raises(ConfigurationError, match=r"needs a file, such as evals\.db"):
+        Evrun.local(path)
+
+
+def test_a_client_that_crossed_opens_its_file_when_it_is_used(tmp_path: Path) -> None:
+    """Loading it raises nothing, which would break a pool of processes; its first call does."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    client, awaited = Evrun.local(folder / "evals.db"), AsyncEvrun.local(folder / "evals.db")
+    sent = pickle.dumps((client, awaited))
+    client.close()
+    asyncio.run(awaited.aclose())
+    delete_all(folder)
+    folder.rmdir()
+    client, awaited = pickle.loads(sent)  # noqa: S301 - our own
+    with pytest.raises(ConfigurationError, match="here does not exist"):
+        client.projects.list()
+    with pytest.raises(ConfigurationError, match="here does not exist"):
+        asyncio.run(awaited.projects.list())
 
 
 def test_the_file_is_made_at_once(tmp_path: Path) -> None:

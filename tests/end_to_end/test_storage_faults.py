@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from test_operating import Service, service
 
+from evrun import AsyncEvrun, ConfigurationError, Evrun, ServerError
 from evrun.server.serving import GRACE
 
 if TYPE_CHECKING:
@@ -273,3 +274,65 @@ def test_a_locked_table_of_postgresql(url: str, tmp_path: Path) -> None:
             load.refused(6)
         engine.dispose()
     refuse(load, "The object is locked by another writer")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["Evrun", "AsyncEvrun"])
+def test_a_local_client_on_a_disk_without_room(kind: str, tmp_path: Path) -> None:
+    """The constructor says so; an open client is told at its write, and goes on when there is room.
+
+    Where it may only read, it reads.
+    """
+    local = {"Evrun": Evrun, "AsyncEvrun": AsyncEvrun}[kind].local
+    with small_disk(8) as disk:
+        with Evrun.local(disk / "evals.db") as client:
+            client.projects.create(name="kept")
+            with full(disk):
+                with pytest.raises(ConfigurationError, match="new.db: The disk .* is full"):
+                    local(disk / "new.db")
+                with pytest.raises(ServerError, match="disk under the database is full"):
+                    client.with_options(max_retries=0).projects.create(name="x" * 1_000_000)
+            client.projects.create(name="again")
+        with read_only(disk):
+            with pytest.raises(ConfigurationError, match="new2.db: The database file cannot be op"):
+                local(disk / "new2.db")
+            with pytest.raises(ConfigurationError, match=r"evals\.db: The database file cannot be"):
+                local(disk / "evals.db")
+
+
+def test_a_sqlite_file_that_is_moved_and_moved_back(tmp_path: Path) -> None:
+    """All is 503 meanwhile, reads too; what was acknowledged is there afterwards."""
+    data, moved = tmp_path / "data", tmp_path / "moved"
+    data.mkdir()
+    with loaded(f"sqlite:///{data}/evals.db", tmp_path) as (_, load):
+        for _ in range(2):
+            data.rename(moved)
+            load.refused()
+            assert reads(load) == 503
+            moved.rename(data)
+            load.progress()
+    unknown(load)  # if it went while a change was committed
+    refuse(load, "was moved or deleted while it was open. Put it back")
+
+
+def test_a_sqlite_file_that_is_deleted(tmp_path: Path) -> None:
+    """All is 503 from then on, nothing is made, and the server ends as it should."""
+    data = tmp_path / "data"
+    data.mkdir()
+    url = f"sqlite:///{data}/evals.db"
+    headers = {"X-API-KEY": new_key(tmp_path, database=url)}
+    with (
+        service(tmp_path, "--database", url, "--access-log", "off") as server,
+        httpx.Client(base_url=server.base_url, headers=headers) as client,
+    ):
+        assert client.post("/projects", json={"name": "p"}).status_code == 201
+        for each in data.iterdir():
+            each.unlink()
+        for _ in range(2):
+            refused = client.post("/projects", json={"name": "q"})
+            assert (refused.status_code, refused.headers["X-Should-Retry"]) == (503, "false")
+        ready = client.get(f"{server.root}/readyz")
+        assert (ready.status_code, "moved or deleted" in ready.json()["detail"]) == (503, True)
+        assert server.stop() == 0
+    assert list(data.iterdir()) == []
+    assert "Traceback" not in "\n".join(server.said)

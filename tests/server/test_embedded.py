@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from evrun.errors import ConfigurationError
-from evrun.server import DatabaseUnusable, embedded
+from evrun.server import embedded
 from evrun.server.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -92,10 +92,20 @@ def _async_client(server: EmbeddedServer, **options: Any) -> httpx.AsyncClient:
     )
 
 
-def test_the_file_is_opened_at_once_and_no_thread_starts(file: Path) -> None:
-    """A server without a request has made the file, and closes it."""
+def test_nothing_starts_before_the_first_request(file: Path) -> None:
+    """Making and closing a server leaves no file and no thread."""
     before = threading.active_count()
     server = EmbeddedServer(file)
+    server.close()
+    assert not file.exists()
+    assert threading.active_count() == before
+
+
+def test_opening_starts_no_thread(file: Path) -> None:
+    """A server that is opened has made the file, and closes it without a request."""
+    before = threading.active_count()
+    server = EmbeddedServer(file)
+    server.open()
     assert file.with_name(file.name + "-wal").exists()
     assert threading.active_count() == before
     server.close()
@@ -194,6 +204,7 @@ def test_a_forgotten_server_is_closed(asked: bool, file: Path) -> None:
     """Its thread ends and its files are closed when nothing refers to it."""
     before = set(threading.enumerate())
     server = EmbeddedServer(file)
+    server.open()
     if asked:
         _client(server).get("/projects")
     del server
@@ -202,13 +213,18 @@ def test_a_forgotten_server_is_closed(asked: bool, file: Path) -> None:
     assert not file.with_name(file.name + "-wal").exists()
 
 
-def test_a_file_that_cannot_be_opened_is_no_server(tmp_path: Path) -> None:
-    """With the database's own sentence; no thread and no file are left."""
+def test_a_file_that_cannot_be_opened_is_our_error(tmp_path: Path) -> None:
+    """Opened or asked, with the database's own sentence; once the cause is gone, it works."""
     before = threading.active_count()
-    with pytest.raises(DatabaseUnusable, match="does not exist"):
-        EmbeddedServer(tmp_path / "later" / "a.db")
+    server = EmbeddedServer(tmp_path / "later" / "a.db")
+    for attempt in (server.open, lambda: _client(server).get("/projects")):
+        with pytest.raises(ConfigurationError, match="does not exist"):
+            attempt()
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == before
+    (tmp_path / "later").mkdir()
+    assert _client(server).get("/projects").status_code == 200
+    server.close()
 
 
 def test_one_client_serves_several_loops(server: EmbeddedServer) -> None:

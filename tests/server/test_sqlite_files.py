@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +25,6 @@ from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from served import Run
     from sqlalchemy import Connection
@@ -276,6 +277,7 @@ def test_a_connection_that_opened_another_file_is_refused(file: Path) -> None:
 def served(file: Path) -> Iterator[Api]:
     """Return an API over a file, with a server that its tests leave behind in a child."""
     server = EmbeddedServer(file)
+    server.open()
     api = Api(server.transport(), server.key)
     yield api
     api.http.close()
@@ -318,3 +320,58 @@ def test_a_file_that_comes_back_is_found_by_a_child_too(file: Path) -> None:
     create_key(database, "parent")
     assert [key.name for key in list_keys(database)] == ["before", "child", "parent"]
     database.close()
+
+
+def refusal_of_nobody(work: Callable[[], object]) -> str:
+    """Return the sentence of what `work` raises in a child without any privilege."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            work()
+        except BaseException as error:  # noqa: BLE001 - the parent looks at it
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as pipe:
+        return pipe.read()
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """Return a folder that every user reaches, unlike pytest's."""
+    with TemporaryDirectory(prefix="evrun-files-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_user_who_may_not_is_told_what(public: Path) -> None:
+    """Whether it is the file or its folder. A file that may only be read is opened, and read."""
+    shown = public / "evals.db"
+    for path in (shown, public / "hidden.db"):
+        database = Database(f"sqlite:///{path}")
+        create_key(database, "k")
+        database.close()
+    (public / "hidden.db").chmod(0)
+    new, hidden = (Database(f"sqlite:///{public}/{name}") for name in ("new.db", "hidden.db"))
+    public.chmod(0o555)
+    assert "new.db: The database file cannot be opened: its folder" in refusal_of_nobody(new.open)
+    assert "hidden.db: The database file cannot be opened: this user may not read it." in (
+        refusal_of_nobody(hidden.open)
+    )
+    public.chmod(0o777)
+    shown.chmod(0o444)
+    database = Database(f"sqlite:///{shown}")
+
+    def work() -> None:
+        assert [key.name for key in list_keys(database)] == ["k"]
+        create_key(database, "x")
+
+    assert "The database is read-only: check its permissions" in refusal_of_nobody(work)
+    public.chmod(0o755)

@@ -1,7 +1,7 @@
 """The server inside this process and without a port, for `Evrun.local`: over a SQLite file.
 
-The file is opened at once, and no thread starts before the first request. A forked child gets a
-server of its own over the same file.
+No thread starts before the first request. A forked child gets a server of its own over the same
+file.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ class EmbeddedServer:
     """The server over a SQLite file, which is made if it is not there, or over another database.
 
     Several processes may use the same file at a time. It closes the database in the end. With
-    `faults` requests fail on purpose. Raises `DatabaseUnusable` or `Unavailable` if the database
-    cannot be opened.
+    `faults` requests fail on purpose.
     """
 
     base_url = f"http://{EMBEDDED_HOST}{PREFIX}"
@@ -52,7 +51,6 @@ class EmbeddedServer:
             database = where
         else:
             database = Database(URL.create("sqlite", database=os.fspath(where)))
-        database.open()
         self._name = database.name
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
@@ -69,6 +67,13 @@ class EmbeddedServer:
         """The file that it was made for."""
         return Path(self._name)
 
+    def open(self) -> None:
+        """Open the database: the first request does it if nobody has.
+
+        Raises `ConfigurationError` if it cannot be opened.
+        """
+        self._cell.open()
+
     def transport(self) -> httpx.BaseTransport:
         """Return a transport for an `httpx.Client`. It has nothing to close."""
         return _Transport(self)
@@ -80,7 +85,7 @@ class EmbeddedServer:
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         """Send a request, starting the server at the first.
 
-        Raises `ConfigurationError` if it is closed, or cannot open the file anew after a fork.
+        Raises `ConfigurationError` if it is closed, or cannot open the database.
         """
         return self._cell.submit(request, content)
 
@@ -100,6 +105,12 @@ class _Cell:
         self._lock = threading.Lock()
         _CELLS.add(self)
 
+    def open(self) -> None:
+        try:
+            self._database.open()
+        except (DatabaseUnusable, Unavailable) as error:
+            raise ConfigurationError(str(error)) from error
+
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         with self._lock:
             return self._started().submit(request, content)
@@ -110,10 +121,8 @@ class _Cell:
                 "The embedded server was closed. Make a new client with Evrun.local(…)."
             )
         if self._host is None:
-            try:
-                self._host = Host(self._make_app())
-            except (DatabaseUnusable, Unavailable) as error:
-                raise ConfigurationError(str(error)) from error
+            self.open()  # here, so that the host's start does not fail
+            self._host = Host(self._make_app())
         return self._host
 
     def close(self) -> None:

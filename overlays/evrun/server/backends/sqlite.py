@@ -59,7 +59,9 @@ class Sqlite(Backend):
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if not url.database or url.database == ":memory:":
-            raise DatabaseUnusable("A database needs a file: sqlite:///evals.db.")
+            raise DatabaseUnusable(
+                "A database needs a file, such as evals.db (as a URL: sqlite:///evals.db)."
+            )
         self.path = absolute(url.database)
         self.busy_timeout = busy_timeout
         self._files = OpenFiles(self.path)
