@@ -20,7 +20,7 @@ PLATFORM_ENDED: Final = (
 )
 
 _EXAMPLE: Final = "Expected an address such as http://127.0.0.1:8000/v4"
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
 _LONGEST_NAME: Final = 253  # characters, the dots included (RFC 1035, section 2.3.4)
 _LONGEST: Final = 2048  # characters: paths and queries need room below httpx's 65,536
@@ -58,7 +58,7 @@ def checked(url: object, name: str) -> str:
 
 def is_this_machine(url: str) -> bool:
     """Whether what is sent to `url` stays on this machine."""
-    return httpx.URL(url).host in _LOOPBACK
+    return httpx.URL(url).host in LOOPBACK
 
 
 def _problem(url: str) -> str | None:

@@ -93,7 +93,9 @@ def test_a_server_of_ours(tmp_path: Path) -> None:
         assert result.returncode == 0
 
         wrong = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=base_url)
-        assert lines(wrong)["access"].startswith("✗ the key is refused (401: The server does not")
+        assert lines(wrong)["access"] == (
+            "✗ the key is refused (401: The server does not know this key)"
+        )
         assert fixes(wrong) == [
             "`evrun keys create NAME --database URL` makes one, with the URL that the server was "
             "started with; set EVRUN_API_KEY to it."
@@ -102,7 +104,7 @@ def test_a_server_of_ours(tmp_path: Path) -> None:
 
         evrun("keys", "revoke", "tests", cwd=tmp_path)
         revoked = doctor(tmp_path, EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url)
-        assert "This key (tests) was revoked." in lines(revoked)["access"]
+        assert "This key (tests) was revoked)" in lines(revoked)["access"]
         assert revoked.returncode == 3
 
         short = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=base_url.removesuffix("/v4"))
@@ -359,8 +361,8 @@ def test_a_proxy_is_where_the_connection_goes(tmp_path: Path) -> None:
         ({}, "✗ No API key", "Pass api_key=… or set EVRUN_API_KEY; `evrun keys create NAME`"),
         (
             {"EVRUN_API_KEY": ""},
-            "✗ The API key is empty, or has characters that no HTTP header can carry",
-            "Was it pasted whole?",
+            "✗ EVRUN_API_KEY is empty",
+            "Give it a key; `evrun keys create NAME` makes one.",
         ),
         ({"EVRUN_API_KEY": f'"{KEY}"'}, "✗ EVRUN_API_KEY has quotes around the key", "Leave"),
         ({"EVRUN_API_KEY": KEY[:20]}, "✗ EVRUN_API_KEY is cut short", "Paste it whole"),
@@ -413,9 +415,33 @@ def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 def test_an_address_that_is_none(tmp_path: Path) -> None:
     """Nothing can be checked without an address; the fix shows one."""
     result = doctor(tmp_path, "--base-url", "127.0.0.1:8000", EVRUN_API_KEY=KEY)
-    assert lines(result)["address"] == "✗ base_url '127.0.0.1:8000' is no http(s) address"
-    assert fixes(result)[0].startswith("Expected one such as http://127.0.0.1:8000/v4")
+    assert lines(result)["address"] == "✗ base_url='127.0.0.1:8000' is not an http(s) address"
+    assert fixes(result)[0].startswith("Expected an address such as http://127.0.0.1:8000/v4")
     assert lines(result)["access"] == "- not checked: see address"
+    assert result.returncode == 3
+
+
+def test_no_address(tmp_path: Path) -> None:
+    """Without an address it names the ways to a server, and why there is no default."""
+    result = doctor(tmp_path, EVRUN_API_KEY=KEY)
+    assert lines(result)["address"] == "✗ No address"
+    (fix,) = fixes(result)
+    for way in ("EVRUN_BASE_URL", "`evrun serve`", "Evrun.local(", "8 September 2025"):
+        assert way in fix
+    assert lines(result)["access"] == "- not checked: see address"
+    assert result.returncode == 3
+
+
+def test_the_vendors_address(tmp_path: Path) -> None:
+    """The vendor's platform has ended: nothing is asked of it, and no key shown to it."""
+    url = "https://api.humanloop.com/v4"
+    result = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=url)
+    assert lines(result)["address"] == (
+        f"✗ EVRUN_BASE_URL='{url}': the vendor's hosted platform ended on 8 September 2025, and "
+        "its data was deleted"
+    )
+    assert fixes(result)[0].startswith("Nothing is sent there. Pass base_url=…")
+    assert lines(result)["network"] == "- not checked: see address"
     assert result.returncode == 3
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from attrs import Factory, frozen
 
 from evrun import errors
+from evrun._address import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,6 @@ _OUR_KEY = "evk_"
 _OUR_KEY_LENGTH = 36  # at least, with the prefix
 _SHOWN_OF_OURS = 12  # characters, as `evrun keys list` shows them
 _SHOWN_OF_OTHERS = 4
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OWN_SERVER = "`evrun serve` starts a server of your own"
 
 # OpenSSL's numbers (X509_V_ERR_…), which its sentences change more often than.
@@ -177,7 +177,7 @@ def encryption(exchange: Exchange, url: Setting, now: float) -> Finding:
 
 
 def _plain(host: str | None) -> Finding:
-    if host in _LOOPBACK:
+    if host in LOOPBACK:
         return Finding("TLS", "skipped", "plain HTTP, which does not leave this machine")
     return Finding("TLS", "note", "plain HTTP: everyone on the way can read the key")
 
@@ -277,7 +277,7 @@ def access(
     if error is None:
         return Finding("access", "passed", "the key is accepted")
     if isinstance(error, errors.AuthenticationError):
-        detail = _detail(error)
+        detail, _, _ = _detail(error).partition(". ")  # what to do is said below
         said = f"the key is refused ({error.status}{f': {detail}' if detail else ''})"
         return Finding("access", "failed", said, _new_key(key, server))
     if isinstance(error, errors.PermissionDeniedError):
