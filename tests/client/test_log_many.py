@@ -415,7 +415,7 @@ def test_a_run_that_ends_meanwhile_ends_it(
             if n == 60:
                 ended(server, how)
             taken += 1
-            yield {"datapoint_id": f"row-{n}", "log": {"output": str(n)}}
+            yield {"datapoint_id": f"row-{n % 7}", "log": {"output": str(n)}}
 
     with pytest.raises(LogsStoppedError, match=f"^No more logs were sent.*{match}") as caught:
         log_many(server, endless(), batch_size=20, concurrency=1, raise_on_error=False)
@@ -423,9 +423,8 @@ def test_a_run_that_ends_meanwhile_ends_it(
     assert 60 <= taken <= 120
     assert len(error.result) == taken
     assert len(error.result.logs) == len(server.stored)
-    assert {log["datapoint_id"] for log in error.again} == {f"row-{n}" for n in range(taken)} - {
-        log["datapoint_id"] for log in server.stored.values()
-    }
+    missing = {str(n) for n in range(taken)} - set(server.outputs)
+    assert {each["log"]["output"] for each in error.again} == missing
     assert isinstance(error.__cause__, cause)
     posts = len(server.posts)
     server.status, server.before = "running", lambda _: None
@@ -461,6 +460,30 @@ def test_refusals_of_their_own_end_nothing(log_many: Any, batch: int) -> None:
     logged = log_many(server, [*many, *items(5)], batch_size=10, raise_on_error=False)
     assert [each.index for each in logged.failed] == list(range(40))
     assert sorted(server.outputs) == list("01234")
+
+
+def test_what_is_not_found_out_ends_nothing(log_many: Any) -> None:
+    """The run is asked for when all were refused, and no answer says nothing."""
+    server = Server()
+
+    def lost(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "GET" and server.posts:
+            raise httpx.ReadError("reset")
+        return None
+
+    server.before = lost
+    bad = {"datapoint_id": "bad", "log": {}}
+    logged = log_many(server, [bad, *items(2)], batch_size=1, raise_on_error=False)
+    assert [each.index for each in logged.failed] == [0]
+
+
+def test_nothing_is_sent_if_nothing_can_be(log_many: Any) -> None:
+    """Each item has its own error."""
+    server = Server()
+    many = [{"datapoint_id": "no/id", "log": {}}] * 3
+    logged = log_many(server, many, raise_on_error=False)
+    assert [type(each.error) for each in logged] == [InvalidIdError] * 3
+    assert server.posts == []
 
 
 @BOTH

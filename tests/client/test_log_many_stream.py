@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
@@ -367,19 +368,44 @@ def test_a_cancelled_call_ends_soon_whatever_the_server_does(
     assert not _log_many_async._TASKS
 
 
-def test_a_thread_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH
+@pytest.mark.parametrize("refused", [{"evrun-log_many", "evrun-log"}, {"evrun-log"}])
+def test_a_thread_that_cannot_be_started_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, refused: set[str], batch: int
+) -> None:
     """Python 3.12 starts none when it ends: the caller's thread sends, one after the other."""
+    start = threading.Thread.start
 
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name in refused:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", start)
-    for batch in (1000, 0):
-        server = Server(batch)
-        with sync_client(server) as client:
-            logged = client.run("evrun_1").log_many(items(5))
-        assert [each.index for each in logged] == list(range(5))
-        assert server.outputs == list("01234")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    server = Server(batch)
+    with sync_client(server) as client:
+        logged = client.run("evrun_1").log_many(items(5))
+    assert [each.index for each in logged] == list(range(5))
+    assert server.outputs == list("01234")
+
+
+def test_a_task_that_somebody_else_cancels_ends_the_call() -> None:
+    """As asyncio does with all tasks at the end: nobody waits for what will not come."""
+
+    async def silent(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            for task in _log_many_async._TASKS:
+                task.cancel()
+            await anyio.sleep_forever()
+        return Server()(request)
+
+    async def main() -> None:
+        async with async_client(silent) as client:
+            with pytest.raises(asyncio.CancelledError):
+                await client.run("evrun_1").log_many(items(5))
+
+    anyio.run(main)
+    assert not _log_many_async._TASKS
 
 
 # What the caller's program has around its calls.
@@ -445,7 +471,7 @@ def test_what_middleware_raises_reaches_the_caller_as_it_is(batch: int) -> None:
 
     async def main() -> None:
         async with async_client(Server(batch), middleware=[awaited]) as client:
-            await client.run("evrun_1").log_many(items(40))
+            await client.run("evrun_1").log_many(items(2500))
 
     with sync_client(Server(batch), middleware=[middleware]) as client:
         with pytest.raises(LookupError, match="^no budget$"):

@@ -10,17 +10,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
 from commands import new_key, serving
+from ways import WAYS, Way
 
 from evrun import AsyncEvrun, Evrun
 from evrun._connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     import httpx
 
@@ -43,6 +44,13 @@ class Target:
         with Evrun(api_key=self.key, base_url=self.base_url) as client:
             logs = client.logs.iter_all(self.project_id, page_size=100)
             return sorted((log.output for log in logs), key=str)
+
+    def wait_for(self, output: str) -> None:
+        """Wait until a log with this output is there."""
+        end = time.monotonic() + 30
+        while output not in self.outputs():
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -127,19 +135,57 @@ def test_many_tasks_share_a_client(target: Target, calls: int) -> None:
     assert target.outputs() == sorted(f"{t}-{n}" for t in range(TASKS) for n in range(calls))
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_killed_process_has_lost_nothing_that_was_a_second_old(target: Target, kind: str) -> None:
-    """Its generator was at the 151st answer, in the middle of its first batch."""
+def test_a_killed_process_has_lost_nothing_that_was_a_second_old(target: Target) -> None:
+    """Sync and async: its generator was at the 151st answer, in the middle of its first batch."""
     script = Path(__file__).with_name("slow_answers.py")
-    arguments = (kind, target.base_url, target.key, target.run_id, target.datapoint_id, "150")
-    with subprocess.Popen([sys.executable, script, *arguments]) as process:
-        try:
-            end = time.monotonic() + 30
-            while len(target.outputs()) < 150:
-                assert process.poll() is None
-                assert time.monotonic() < end
-                time.sleep(0.05)
-        finally:
-            process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert target.outputs() == sorted(str(n) for n in range(150))
+    where = (target.base_url, target.key, target.run_id, target.datapoint_id)
+    processes = [
+        subprocess.Popen([sys.executable, script, kind, *where, "150"])
+        for kind in ("sync", "async")
+    ]
+    try:
+        end = time.monotonic() + 30
+        while len(target.outputs()) < 300:
+            assert [each.poll() for each in processes] == [None, None]
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        for each in processes:
+            each.kill()
+    assert [each.wait() for each in processes] == [-signal.SIGKILL] * 2
+    assert target.outputs() == sorted(str(n) for n in range(150) for _ in processes)
+
+
+def test_answers_leave_while_the_next_is_made_over_every_transport(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer is stored when the generator goes on: httpx and pyreqwest, sync and async."""
+    monkeypatch.setattr("evrun.resources._many_logs.MOST_SECONDS", 0.01)
+
+    def answers(way: Way) -> Iterator[Any]:
+        for n in range(3):
+            yield {"datapoint_id": target.datapoint_id, "log": {"output": f"{way} {n}"}}
+            if way.kind == "sync":
+                target.wait_for(f"{way} {n}")
+
+    async def awaited_answers(way: Way) -> AsyncIterator[Any]:
+        for answer in answers(way):
+            yield answer
+            await asyncio.to_thread(target.wait_for, answer["log"]["output"])
+
+    for way in WAYS:
+        settings: dict[str, Any] = {
+            "api_key": target.key,
+            "base_url": target.base_url,
+            "transport": way.transport,
+        }
+        if way.kind == "sync":
+            with Evrun(**settings) as client:
+                assert len(client.run(target.run_id).log_many(answers(way))) == 3
+            continue
+
+        async def awaited(settings: dict[str, Any], way: Way) -> int:
+            async with AsyncEvrun(**settings) as client:
+                return len(await client.run(target.run_id).log_many(awaited_answers(way)))
+
+        assert asyncio.run(awaited(settings, way)) == 3

@@ -85,8 +85,9 @@ class _Sender:
         self._chunker = many.chunker(run)
         self._done: deque[LoggedItem] = deque()
         self._error: BaseException | None = None
-        self._thread: threading.Thread | None = None
+        self._running = False
         self._changed = threading.Condition()  # of all above
+        self._thread: threading.Thread | None = None
         self._caller = 0
 
     def add(self, gathered: Gathered, size: int) -> None:
@@ -96,7 +97,7 @@ class _Sender:
                 raise self._error
             self._chunker.add(gathered, size, time.monotonic())
             self._caller = threading.get_ident()
-            if self._thread is None:
+            if not self._running:
                 self._start()
             if self._chunker.complete:
                 self._changed.notify_all()
@@ -110,13 +111,12 @@ class _Sender:
     def rest(self) -> Iterator[LoggedItem]:
         """Send what is left and yield what became of it. Raises what a call raised."""
         self.flush()
-        thread = self._thread
-        while self._thread is not None:
+        while self._running:
             with self._changed:
-                self._changed.wait_for(lambda: self._done or self._thread is None)
+                self._changed.wait_for(lambda: self._done or not self._running)
             yield from self.done()
-        if thread is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join()
         yield from self.done()
         if self._error is not None:
             raise self._error
@@ -130,9 +130,8 @@ class _Sender:
     def leave(self) -> None:
         """Send what is left, and wait for it: but not in a thread that only collects garbage."""
         self.flush()
-        thread = self._thread
-        if thread is not None and self._caller == threading.get_ident():
-            thread.join()
+        if self._thread is not None and self._caller == threading.get_ident():
+            self._thread.join()
 
     def _start(self) -> None:
         target = copy_context().run  # the caller's tracing, and whatever else is in its context
@@ -144,7 +143,7 @@ class _Sender:
             self._chunker.flush()
             self._work()
         else:
-            self._thread = thread
+            self._thread, self._running = thread, True
 
     def _work(self) -> None:
         """Send until there is nothing left."""
@@ -158,7 +157,7 @@ class _Sender:
         except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
             with self._changed:
                 self._error = error
-                self._thread = None
+                self._running = False
                 self._changed.notify_all()
 
     def _next(self) -> list[Gathered]:
@@ -170,7 +169,7 @@ class _Sender:
                     self._changed.notify_all()
                     return chunk
                 self._changed.wait(seconds)
-            self._thread = None
+            self._running = False
             self._changed.notify_all()
             return []
 

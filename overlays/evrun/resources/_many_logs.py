@@ -251,8 +251,6 @@ def _takes_none(run: EvaluationRun) -> InvalidRequestError | None:
 
 def _check_fields(item: object, parameter: str) -> None:
     """Raise `InvalidRequestError` for what a program gets wrong in every item alike."""
-    if isinstance(item, EvaluationLogItem):
-        return
     if not isinstance(item, Mapping):
         raise InvalidRequestError(
             f"{parameter}: got {type(item).__name__}, expected a mapping such as "
