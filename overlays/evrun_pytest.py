@@ -19,9 +19,19 @@ if TYPE_CHECKING:
     from evrun.testing import Faults, Seeded, Server
 
 
+def _require_server() -> None:
+    """Fail with one line, instead of a trace, where the server is not installed."""
+    from evrun._extras import lack  # noqa: PLC0415 - see above
+
+    sentence = lack("A fixture of evrun's", "server")
+    if sentence is not None:
+        pytest.fail(sentence, pytrace=False)
+
+
 @pytest.fixture
 def evrun_database_url(tmp_path: Path) -> str:
     """Return the URL of the database: a fresh SQLite file. Override it for PostgreSQL."""
+    _require_server()
     from sqlalchemy import URL  # noqa: PLC0415 - see above
 
     return URL.create("sqlite", database=str(tmp_path / "evrun.db")).render_as_string()
@@ -30,6 +40,7 @@ def evrun_database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def evrun_server(evrun_database_url: str) -> Iterator[Server]:
     """Start evrun's real server on a port of this machine, over `evrun_database_url`."""
+    _require_server()
     from evrun.testing import Server  # noqa: PLC0415 - see above
 
     with Server(evrun_database_url) as server:
@@ -67,6 +78,7 @@ def async_evrun_client(evrun_server: Server) -> AsyncEvrun:
 @pytest.fixture
 def evrun_rows() -> Sequence[Mapping[str, Any]]:
     """Return the rows of the seeded dataset. Override it for rows of your own."""
+    _require_server()
     from evrun.testing import ROWS  # noqa: PLC0415 - see above
 
     return ROWS

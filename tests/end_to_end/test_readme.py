@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from commands import environment, evrun
+from commands import environment, evrun, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,11 +24,11 @@ def block(language: str, containing: str) -> str:
     return str(found)
 
 
-def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def python(code: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=cwd,
-        env=environment(),
+        env=environment(**settings),
         capture_output=True,
         text=True,
         check=False,
@@ -36,18 +36,34 @@ def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def ids_hidden(text: str) -> list[str]:
+    return IDS.sub(r"\1_…", text).strip().splitlines()
+
+
+def test_the_ten_lines_work_on_a_server_too(tmp_path: Path) -> None:
+    """After the demo and the three commands of the page, with `Evrun()` as their comment says."""
+    evrun("demo", cwd=tmp_path)
+    create, serve, address = block("sh", "evrun serve").strip().splitlines()
+    (command,) = re.findall(r"^export EVRUN_API_KEY=\$\(evrun (.*)\)$", create)
+    key = evrun(*command.split(), cwd=tmp_path).stdout.strip()
+    assert address == "export EVRUN_BASE_URL=http://127.0.0.1:8000/v4"
+    _, name, *options, _ = serve.split()
+    assert name == "serve"
+    code = block("python", "logged.id")
+    served = code.replace('Evrun.local("evrun-demo.db")', "Evrun()")
+    assert served != code
+    with serving(tmp_path, *options) as base_url:
+        result = python(served, tmp_path, EVRUN_API_KEY=key, EVRUN_BASE_URL=base_url)
+    printed = ids_hidden(result.stdout + result.stderr.splitlines()[-1])
+    assert printed == ids_hidden(block("text", "InvalidIdError"))
+
+
 def test_the_examples_print_what_they_say(tmp_path: Path) -> None:
     """The examples run after the demo, and print what is shown."""
     evrun("demo", cwd=tmp_path)
     result = python(block("python", "logged.id"), tmp_path)
-    printed, expected = (
-        IDS.sub(r"\1_…", text).strip().splitlines()
-        for text in (
-            result.stdout + result.stderr.splitlines()[-1],
-            block("text", "InvalidIdError"),
-        )
-    )
-    assert printed == expected
+    printed = ids_hidden(result.stdout + result.stderr.splitlines()[-1])
+    assert printed == ids_hidden(block("text", "InvalidIdError"))
     example = python(block("python", "projects_list"), tmp_path)
     assert (example.stdout, example.stderr) == ("1\n", "")
 

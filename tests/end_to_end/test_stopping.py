@@ -1,4 +1,4 @@
-"""`evrun serve` is stopped before it serves, or by workers that do not stop."""
+"""Commands are stopped: by Ctrl-C, before they serve, or by workers that do not stop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import COMMAND, environment
+from transfers import make_run, write
 from uvicorn.config import STARTUP_FAILURE
 
+from evrun import Evrun
 from evrun.server.workers import pause
 
 if TYPE_CHECKING:
@@ -22,13 +24,18 @@ HERE = Path(__file__).parent
 
 
 def stopped_at(
-    module: str, folder: Path, *arguments: str, sig: str, of_workers: bool = False
+    module: str,
+    folder: Path,
+    *arguments: str,
+    sig: str = "SIGINT",
+    command: tuple[str | Path, ...] = (COMMAND, "serve", "--port", "0"),
+    of_workers: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `evrun serve`, which is stopped when it, or a worker, is about to import that."""
+    """Run a command, which is stopped when it, or a worker, is about to import that."""
     call = f"labour.interrupt({module!r}, of_workers={of_workers}, sig={sig!r})"
     (folder / "sitecustomize.py").write_text(f"import labour\n{call}\n")
     with subprocess.Popen(
-        [COMMAND, "serve", "--port", "0", *arguments],
+        [*command, *arguments],
         cwd=folder,
         env=environment(PYTHONPATH=os.pathsep.join((str(folder), str(HERE)))),
         stdout=subprocess.PIPE,
@@ -46,9 +53,31 @@ def stopped_at(
 
 @pytest.mark.parametrize("module", ["evrun", "click", "evrun.server.app", "evrun.server.serving"])
 def test_ctrl_c_while_it_is_imported_ends_it_quietly(tmp_path: Path, module: str) -> None:
-    """By the signal, as any program, and without a trace."""
-    result = stopped_at(module, tmp_path, sig="SIGINT")
-    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+    """With 130, and without a trace."""
+    result = stopped_at(module, tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_ctrl_c_ends_any_command_with_130(tmp_path: Path) -> None:
+    """In the middle of its work, without a trace; an import says how to go on."""
+    with Evrun.local(tmp_path / "evrun.db") as client:
+        run = make_run(client, [{"output": "x"}])
+        write(client, run.id, tmp_path / "a.jsonl")
+
+    def stopped(*arguments: str | Path) -> tuple[int, str, str]:
+        done = stopped_at("evrun.resources._structure", tmp_path, command=arguments)
+        return done.returncode, done.stdout, done.stderr
+
+    assert stopped(COMMAND, "demo") == (130, "", "")
+    assert stopped(sys.executable, "-m", "evrun", "export", run.id) == (130, "", "")
+    assert stopped(COMMAND, "export", run.id, "-o", "b.csv") == (130, "", "")
+    status, out, err = stopped(COMMAND, "import", "a.jsonl")
+    assert (status, out) == (130, "")
+    assert err == (
+        "Not all was imported. Run the same command again: it goes on, and makes nothing twice. "
+        "a.jsonl.ids keeps what was made.\n"
+    )
+    assert not list(tmp_path.glob("*.csv*"))
 
 
 def test_a_server_heeds_what_comes_before_it_listens_to_it(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,6 +20,9 @@ from evrun.cli.transfer import export, import_
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun_command import INTERRUPTED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 WRONG_USAGE = 2
 INFRASTRUCTURE_FAILED = 3
 NOBODY_READS = 141
@@ -28,31 +32,44 @@ NOBODY_READS = 141
 class Commands(Group):
     """A group whose commands end with one line and a status instead of a traceback."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Read the arguments. `--help` and `--version` print here."""
+        with _one_line():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        try:
+        with _one_line():
             done = super().invoke(ctx)
-            sys.stdout.flush()  # here, and not at the interpreter's exit: failing there has a trace
-        except InvalidRequestError as error:
-            _fail(error, WRONG_USAGE)
-        except EvrunError as error:
-            _fail(error, INFRASTRUCTURE_FAILED)
-        except KeyboardInterrupt:
-            raise SystemExit(INTERRUPTED) from None
-        except BrokenPipeError:
-            _give_up_output()
-            raise SystemExit(NOBODY_READS) from None
-        except OSError as error:
-            if error.filename is not None:
-                raise
-            # Files and connections are reported by whatever uses them. What is left is the output.
-            _give_up_output()
-            reason = error.strerror or error
-            _fail(f"The output cannot be written: {reason}. It is not whole.")
-        return done
+            sys.stdout.flush()  # at the interpreter's exit, a failure would print a trace
+            return done
 
 
-def _fail(error: EvrunError | str, status: int = INFRASTRUCTURE_FAILED) -> NoReturn:
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except InvalidRequestError as error:
+        _fail(error, WRONG_USAGE)
+    except EvrunError as error:
+        _fail(error, INFRASTRUCTURE_FAILED)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _give_up_output()
+        raise SystemExit(NOBODY_READS) from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Files and connections are reported by what uses them. What is left is the output.
+        _give_up_output()
+        _fail(
+            f"The output cannot be written: {error.strerror or error}. It is not whole.",
+            INFRASTRUCTURE_FAILED,
+        )
+
+
+def _fail(error: EvrunError | str, status: int) -> NoReturn:
     click.echo(f"evrun: {error}", err=True)
     raise SystemExit(status)
 

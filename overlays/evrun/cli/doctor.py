@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 from attrs import asdict, define, frozen
-from rich.console import Console
 from rich.text import Text
 
 from evrun import __version__, _config
 from evrun.cli import diagnosis, probing
 from evrun.cli.diagnosis import CHECKS, Finding, Server, Setting
+from evrun.cli.output import Output
 from evrun.errors import ConfigurationError
 from evrun_api.contract import SHA256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
 _INFRASTRUCTURE_FAILED = 3
 _LONGEST = 3600  # seconds
@@ -168,7 +170,7 @@ def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def _print(report: Report) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Output(highlight=False, soft_wrap=True)
     try:
         "✓✗…".encode(console.encoding)
     except UnicodeEncodeError:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Column, Table
 from rich.text import Text
 
 from evrun.cli.database import existing, opened
 from evrun.cli.duration import Duration
 from evrun.cli.group import Group
-from evrun.cli.output import Output
+from evrun.cli.output import Output, narrow_table
 from evrun.cli.target import database_option, database_url
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ _LOST_KEY = (
 
 # As in `evrun.server.authentication`, which an installation without the server lacks.
 SCOPES = ("read", "write", "admin")
+
+
+_DATE = 10  # characters
 
 
 @click.group(cls=Group)
@@ -76,9 +78,17 @@ def list_(database: str | None) -> None:
         from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
 
         found = list_keys(store)
-    # Narrow screens fold what is long. Nothing is cut.
-    headers = ("name", "begins with", "scope", "created", "expires", "revoked")
-    table = Table(*(Column(header, overflow="fold") for header in headers))
+    table = narrow_table()
+    table.add_column("name", overflow="fold")
+    table.add_column("begins with", no_wrap=True)
+    table.add_column("scope", no_wrap=True)
+    for header, instants in (
+        ("created", [key.created_at for key in found]),
+        ("expires", [key.expires_at for key in found]),
+        ("revoked", [key.revoked_at for key in found]),
+    ):
+        # A date stays whole, so that on a narrow screen it is the name that is folded.
+        table.add_column(header, overflow="fold", min_width=_DATE if any(instants) else None)
     for key in found:
         times = (key.created_at, key.expires_at, key.revoked_at)
         table.add_row(Text(key.label), key.hint, key.scope, *map(_shown, times))

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE
-from rich.table import Column, Table
 
 from evrun.cli.database import spelled
 from evrun.cli.demo.capitals import ROWS, largest_city
 from evrun.cli.demo.evaluation import Evaluation, evaluate
-from evrun.cli.output import Output
+from evrun.cli.output import Output, narrow_table
 from evrun.cli.progress import progress
 from evrun.cli.target import client, database_option, database_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.table import Table
 
     from evrun.cli.demo.evaluation import Verdict
 
@@ -48,7 +48,7 @@ def _show(evaluation: Evaluation, database: str) -> None:
     output.print(_table(evaluation.verdicts))
     correct = sum(verdict.correct for verdict in evaluation.verdicts)
     output.print(
-        f"Exact match: [bold]{evaluation.aggregate}[/], as the server counts it "
+        f"\nExact match: [bold]{evaluation.aggregate}[/], as the server counts it "
         f"({correct} of {len(evaluation.verdicts)})."
     )
     place = database if "://" in database else Path(database).resolve()
@@ -60,14 +60,11 @@ def _show(evaluation: Evaluation, database: str) -> None:
 
 def _table(verdicts: Iterable[Verdict]) -> Table:
     # On a narrow screen long texts are folded. Ids stay whole, so that they can be copied.
-    table = Table(
-        Column("datapoint", overflow="fold"),
-        Column("output", overflow="fold"),
-        Column("log id", no_wrap=True),
-        Column("result", no_wrap=True),
-        box=SIMPLE,
-        pad_edge=False,
-    )
+    table = narrow_table()
+    table.add_column("datapoint", overflow="fold")
+    table.add_column("output", overflow="fold")
+    table.add_column("log id", no_wrap=True)
+    table.add_column("result", no_wrap=True)
     for verdict in verdicts:
         table.add_row(
             verdict.question,
