@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "a0710ebe24204309be8302b7468f773d0548c88b238f3bd55722864e8f95a385"
+SHA256 = "f747534dda59dc9303d3c6e3aee483116c4dd18b790cacd424cc420ad9a941a3"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""
