@@ -50,9 +50,10 @@ def _show(evaluation: Evaluation, path: Path) -> None:
     console.print(f"Evaluation run [bold]{evaluation.run.id}[/] is {evaluation.run.status}.\n")
     console.print(_table(evaluation.verdicts))
     correct = sum(verdict.correct for verdict in evaluation.verdicts)
+    aggregate, rows = evaluation.aggregate, evaluation.run.dataset.datapoint_count
     console.print(
-        f"Exact match: [bold]{evaluation.aggregate}[/], as the server counts it "
-        f"({correct} of {len(evaluation.verdicts)})."
+        f"Exact match: [bold]{aggregate.aggregate_value}[/] over {aggregate.n} of {rows} rows, "
+        f"as the server counts it ({correct} right)."
     )
     console.print(f"The data lies in {path.resolve()}\n", soft_wrap=True)
     console.print("Next:")
