@@ -40,6 +40,9 @@ class AddEvaluatorsRequest(BaseModel):
     Evaluators to add to a run, by id, by version, or both.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     evaluator_ids: Annotated[
         list[EvaluatorId] | None,
         Field(description="Evaluators to add, each in its current version."),
@@ -85,6 +88,9 @@ class CreateDatapointsByLogsRequest(BaseModel):
     New rows of a dataset, taken from logs.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     log_ids: Annotated[
         list[LogId], Field(description="Logs to copy inputs, messages and outputs from.")
     ]
@@ -95,6 +101,9 @@ class CreateDatasetRequest(BaseModel):
     A new, empty dataset.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     name: Annotated[
         str, Field(description="Name of the new dataset, up to 255 characters.", max_length=255)
     ]
@@ -108,6 +117,9 @@ class CreateEvaluationResultLogRequest(BaseModel):
     An evaluator's verdict on a log of the run, reached outside the platform. Exactly one of `result` and `error` is needed.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     log_id: Annotated[
         str,
         Field(
@@ -174,6 +186,9 @@ class CreateProjectRequest(BaseModel):
     A new project.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     name: Annotated[
         str,
         Field(
@@ -295,7 +310,9 @@ EvaluatorReturnTypeEnum = TypeAliasType(
     "EvaluatorReturnTypeEnum",
     Annotated[
         Literal["boolean", "number", "select", "multi_select", "text"],
-        Field(description="Kinds of verdict."),
+        Field(
+            description="Kinds of verdict. A server of evrun takes results for boolean and number, and refuses to create an evaluator of another kind."
+        ),
     ],
 )
 
@@ -334,6 +351,9 @@ class FunctionTool(BaseModel):
     A function that the model wants called; you run it.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     name: Annotated[str, Field(description="Name of the function.")]
     arguments: Annotated[
         str | None, Field(description="Arguments as JSON text, as the model wrote them.")
@@ -353,6 +373,9 @@ class ImageUrl(BaseModel):
     An image.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     url: Annotated[str, Field(description="An address of the image, or its data in base64.")]
     detail: Annotated[
         Literal["high", "low", "auto"] | str | None,
@@ -374,6 +397,9 @@ class LinkedToolRequest(BaseModel):
     A tool that the organisation shares, by reference.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     id: Annotated[
         str,
         Field(
@@ -433,7 +459,25 @@ class ModelConfigEvaluatorAggregateResponse(BaseModel):
     aggregate_value: Annotated[
         float | None,
         Field(
-            description="Mean of the verdicts, true counting as 1 and false as 0. Null while there are none."
+            description="Mean of the verdicts, true counting as 1 and false as 0. Null while there are none. `n` says over how many it is."
+        ),
+    ] = None
+    n: Annotated[
+        int | None,
+        Field(
+            description="Verdicts with a value, over which the mean is. Only the newest log of a datapoint counts.",
+            ge=0,
+        ),
+    ] = None
+    errors: Annotated[
+        int | None,
+        Field(description="Verdicts that are errors. They do not count in the mean.", ge=0),
+    ] = None
+    missing: Annotated[
+        int | None,
+        Field(
+            description="Datapoints without a verdict, logged or not. `n`, `errors` and `missing` together are the datapoints of the run.",
+            ge=0,
         ),
     ] = None
 
@@ -506,6 +550,9 @@ class ProviderApiKeys(BaseModel):
     Keys of model providers.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     openai: Annotated[str | None, Field(description="Key for OpenAI.")] = None
     ai21: Annotated[str | None, Field(description="Key for AI21.")] = None
     mock: Annotated[str | None, Field(description="Key for the platform's own mock provider.")] = (
@@ -525,6 +572,9 @@ class ResponseFormat(BaseModel):
     A format for a model's answer.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     type: Annotated[
         Literal["json_object"] | Literal["json_schema"] | str,
         Field(description="Which format the model must answer in."),
@@ -594,6 +644,9 @@ class TextChatContent(BaseModel):
     A part of a message that is text.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     type: Annotated[Literal["text"], Field(description="Marks this part as text.")]
     text: Annotated[str, Field(description="The text.")]
 
@@ -603,6 +656,9 @@ class ToolResponse(BaseModel):
     A tool that a model may call.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     id: Annotated[
         str,
         Field(
@@ -649,6 +705,9 @@ class UpdateEvaluationStatusRequest(BaseModel):
     A new status for a run.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     status: Annotated[EvaluationStatus, Field(description="The status that the run is to have.")]
 
 
@@ -657,6 +716,9 @@ class UpdateLogRequest(BaseModel):
     Changes to a log; what is left out stays.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     output: Annotated[str | None, Field(description="What was generated, to be recorded.")] = None
     error: Annotated[str | None, Field(description="Why there is no output, to be recorded.")] = (
         None
@@ -1110,6 +1172,9 @@ class CreateEvaluationRequest(BaseModel):
     A new run: a config, evaluated on a dataset by evaluators.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     config_id: Annotated[
         str,
         Field(
@@ -1171,9 +1236,12 @@ class EvaluationLogOutcome(BaseModel):
 
 class Feedback(BaseModel):
     """
-    Something that somebody said about a log.
+    Something that somebody said about a log. Further fields are kept and given back, but `id` and `data_id` are the server's to give to feedback that comes with a log.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     type: Annotated[
         FeedbackType | str,
         Field(
@@ -1208,6 +1276,9 @@ class FeedbackResponse(BaseModel):
     Recorded feedback on a log.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     type: Annotated[FeedbackType | str, Field(description="Which kind of feedback this is.")]
     value: Annotated[bool | float | list[str] | str, Field(description="What was said.")]
     data_id: Annotated[
@@ -1297,6 +1368,9 @@ class ImageChatContent(BaseModel):
     A part of a message that is an image.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     type: Annotated[Literal["image_url"], Field(description="Marks this part as an image.")]
     image_url: Annotated[ImageUrl, Field(description="Where the image is.")]
 
@@ -1372,9 +1446,12 @@ class ModelConfigCompletionRequest(BaseModel):
 
 class ModelConfigToolRequest(BaseModel):
     """
-    A tool, defined within a model config.
+    A tool, defined within a model config. Further fields are kept and given back.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     name: Annotated[str, Field(description="Name under which the model sees the tool.")]
     description: Annotated[
         str | None, Field(description="What the tool does, in words for the model.")
@@ -1414,6 +1491,9 @@ class ToolCall(BaseModel):
     A call of a tool that the assistant asks for.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     id: Annotated[
         str, Field(description="The provider's id of this call, which the tool's answer repeats.")
     ]
@@ -1439,6 +1519,9 @@ class ToolConfigRequest(BaseModel):
     A tool, as a log carries it.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     name: Annotated[str, Field(description="Name under which the model sees the tool.")]
     description: Annotated[
         str | None, Field(description="What the tool does, in words for the model.")
@@ -1514,6 +1597,9 @@ class UpdateEvaluatorRequest(BaseModel):
     Changes to an evaluator; what is left out stays.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     name: Annotated[str | None, Field(description="New name.")] = None
     description: Annotated[
         str | None,
@@ -1555,6 +1641,9 @@ class ChatMessageWithToolCall(BaseModel):
     A chat message, in the form that model providers use. Requests and responses share it.
     """
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     content: Annotated[
         str | list[Content] | None,
         Field(
@@ -1587,6 +1676,9 @@ class CreateDatapointRequest(BaseModel):
     A new row of a dataset: any of inputs, messages and target.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     inputs: Annotated[
         dict[str, str] | None,
         Field(description="Values for the placeholders of the prompt template."),
@@ -1619,6 +1711,9 @@ class CreateEvaluatorRequest(BaseModel):
     A new evaluator.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     name: Annotated[
         str,
         Field(
@@ -2061,6 +2156,9 @@ class LogRequest(BaseModel):
     A log. Every field is optional; null and left out mean the same.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     project: Annotated[
         str | None,
         Field(description="Name of the project to log to; it is created if there is none."),
@@ -2212,6 +2310,9 @@ class CreateEvaluationLogRequest(BaseModel):
     An output that was generated outside the platform, and the datapoint it is for.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     datapoint_id: Annotated[
         str,
         Field(
@@ -2228,6 +2329,9 @@ class EvaluationLogItem(BaseModel):
     One of many logs, and the datapoint it is for.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     datapoint_id: Annotated[
         str,
         Field(
@@ -2292,6 +2396,9 @@ class CreateEvaluationLogsRequest(BaseModel):
     Many outputs that were generated outside the platform, for one run.
     """
 
+    model_config = ConfigDict(
+        extra="forbid",
+    )
     logs: Annotated[
         list[EvaluationLogItem],
         Field(

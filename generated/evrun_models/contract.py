@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "dc58718c0eae14a248a46a620c5ed6441427a969e80c7cc37c9d5e918f3c889a"
+SHA256 = "6c68b17babe797888d9260a4170ab49b52951ec22de26876bcfb74865a76bf21"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

@@ -120,13 +120,23 @@ class Evaluator:
 
 @frozen(kw_only=True)
 class EvaluatorAggregate:
-    """The mean of an evaluator's values for one config, true counted as 1."""
+    """The mean of an evaluator's values for one config, true counted as 1.
+
+    It is over all datapoints of the run only if `errors` and `missing` are 0.
+    """
 
     model_config_id: ConfigId
     evaluator_id: EvaluatorId
     evaluator_version_id: EvaluatorVersionId
     aggregate_value: float | None
     """None while there is no value."""
+    n: int | None
+    """Verdicts with a value, over which the mean is. None from a server that does not count them,
+    as are `errors` and `missing`."""
+    errors: int | None
+    """Verdicts that are errors."""
+    missing: int | None
+    """Datapoints without a verdict, logged or not: `n + errors + missing` are all of the run's."""
 
 
 @frozen(kw_only=True)

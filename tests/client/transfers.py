@@ -46,7 +46,14 @@ def make_run(
         )
         for kind in ("boolean", "number")
     ]
-    tools = [{"name": "look up", "parameters": {"type": "object"}}]
+    tools = [
+        {
+            "name": "look up",
+            "parameters": {"type": "object"},
+            "strict": True,
+            "cache_control": {"type": "ephemeral", "ttl": None},
+        }
+    ]
     config = client.model_configs.register(
         {"project_id": home.id, "model": "m", "temperature": 0.5, "tools": tools}
     )

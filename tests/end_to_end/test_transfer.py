@@ -39,7 +39,8 @@ FULL: dict[str, Any] = {
     "inputs": {"n": 1, "deep": {"null": None, "list": [1.5, "é", []]}, "": ""},
     "messages": [
         {"role": "user", "content": "hello"},
-        {"role": "assistant", "content": [{"type": "text", "text": "=1"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "=1", "further": [None]}]},
+        {"role": "model", "parts": [{"text": "x"}], "thought": None},
     ],
     "output": "=cmd|'/c calc'!A1",
     "output_message": {"role": "assistant", "content": "Paris\r\nor so"},
@@ -63,6 +64,7 @@ FULL: dict[str, Any] = {
     "feedback": [
         {"type": "rating", "value": "good", "user": "me", "created_at": "2024-01-02T03:04:05Z"},
         {"type": "tags", "value": ["a", "b"], "created_at": "2024-01-03T03:04:05+02:00"},
+        {"type": "note", "value": "x", "rater": {"id": 1, "name": None}},
     ],
 }
 LOGS: tuple[dict[str, Any], ...] = (
@@ -116,7 +118,7 @@ def test_a_run_comes_over_in_meaning(
     (log,) = (each for each in target.logs.iter_all(project(target)) if each.source == "-ci")
     assert (log.output, log.created_at) == (FULL["output"], FULL["created_at"])
     assert log.feedback is not None
-    assert [each["data_id"] for each in log.feedback] == [log.id, log.id]
+    assert [each["data_id"] for each in log.feedback] == [log.id] * 3
 
 
 def project(client: Evrun) -> str:
@@ -453,6 +455,24 @@ def test_verdicts_that_no_request_carries_are_told(
     assert any("'judge' was of type llm and is external now" in note for note in imported.notes)
     assert any(verdict["id"] in note and "boolean or a number" in note for note in imported.notes)
     assert imported.counts["result"] == 1
+
+
+def test_an_evaluator_that_no_result_fits_stays_behind(
+    source: Evrun, target: Evrun, tmp_path: Path
+) -> None:
+    """One of verdicts in words, and they: told, and the run comes over with its other evaluator."""
+    run = make_run(source, [{"output": "x"}])
+    path = tmp_path / "older.jsonl"
+    write(source, run.id, path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    judge = next(each for each in lines if each["kind"] == "evaluator")
+    judge["return_type"] = "text"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    imported = bring(target, path)
+    assert imported.left_out == {"evaluators": 1, "results": 1}
+    assert imported.counts["evaluator"] == 1
+    (kept,) = target.evaluations.get(imported.runs[0]).evaluators
+    assert kept.return_type == "number"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
-from _openapi.walk import operations
+from _openapi.walk import operations, references, resolve
 from evrun import Evrun, ids, results
 from evrun._exchange import is_harmless
 from evrun._wording import CALLS
@@ -262,3 +262,19 @@ def test_the_contracts_server_is_where_ours_listens() -> None:
 def test_everything_in_the_contract_is_described() -> None:
     """No node waits for a description."""
     assert [node for node in nodes(CONTRACT) if "x-undescribed" in node] == []
+
+
+def test_every_object_in_a_request_is_open_or_closed() -> None:
+    """It says whether it keeps fields that nobody knows or refuses them: none is lost."""
+    queue = [each["requestBody"] for _, _, each in operations(CONTRACT) if "requestBody" in each]
+    names, undecided = set[str](), set[str]()
+    while queue:
+        for _, name in references(queue.pop()):
+            if name not in names:
+                names.add(name)
+                schema = resolve(CONTRACT, name)
+                queue.append(schema)
+                if "properties" in schema and "additionalProperties" not in schema:
+                    undecided.add(name)
+    assert names
+    assert undecided == set()

@@ -43,9 +43,9 @@ FURTHER: tuple[tuple[str, str, str], ...] = (
     ("Evaluations_addEvaluators", "evaluator_version_ids", ""),
 )
 
-# Names that this server takes as they are: it keeps no directories and no linked tools, and the
-# feedback that comes with a log is about that log.
-TAKEN_AS_THEY_ARE = {
+# Names that name nothing here: this server keeps no directories and no linked tools, and the
+# feedback that comes with a log must not name another.
+NAMING_NOTHING = {
     ("Projects_create", "directory_id"),
     ("ModelConfigs_register", "tools.id"),
     (LOG, "log.config.tools.id"),
@@ -176,7 +176,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_every_id_of_every_operation_is_tried() -> None:
     """The cases are the contract's sites, but for those that name nothing on this server."""
     wanted = {(name, site) for name in contract_operations() for site in sites(name)}
-    assert {(name, site) for name, site, *_ in CASES} == wanted - TAKEN_AS_THEY_ARE
+    assert {(name, site) for name, site, *_ in CASES} == wanted - NAMING_NOTHING
 
 
 def _status(answer: httpx.Response, site: str) -> int:

@@ -336,6 +336,7 @@ def test_logs_are_filtered_and_sorted_by_feedback(
         ("boolean", "maybe", []),
         ("number", "0.5", [1]),
         ("number", ["1", "0.5"], [1, 0]),
+        ("number", ["inf", "nan", "1e400", "1" + "0" * 5000], []),
     ],
 )
 def test_logs_are_filtered_by_verdict(

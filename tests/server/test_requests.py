@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import json
+import math
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from served import BASE_URL, Api, Run
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from evrun.server.app import create_app
 from evrun.server.database import Database
 from evrun.server.hosting import Host
 from evrun.server.limits import BODY_LIMIT
 from evrun.server.routes import OPERATIONS
+from evrun.server.schema import logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,12 +73,128 @@ def test_malformed_json_is_422(run: Run, content: bytes) -> None:
     assert refusal == (["body"], "json_invalid")
 
 
-@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e400"])
-def test_numbers_are_finite_everywhere(run: Run, number: bytes) -> None:
-    """Also deep inside a free-form object."""
-    content = b'{"datapoint_id": "d", "log": {"metadata": {"a": [%s]}}}' % number
-    refusal = run.api.refused("Evaluations_log", content=content, **run.path)
-    assert refusal == (["body"], "finite_number")
+@pytest.mark.parametrize(
+    "number",
+    [
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e400",
+        b"-1e400",
+        b"1.7976931348623159e308",
+        b"1" + b"0" * 309,
+        b"-" + b"9" * 310,
+        b"1" + b"0" * 5000,  # Python itself reads no more than 4,300 digits
+    ],
+)
+def test_a_number_is_finite(run: Run, number: bytes) -> None:
+    """What neither database could keep is refused, and the complaint names its place."""
+    content = b'{"datapoint_id": "d", "log": {"metadata": {"a": [1, {"b": %s}]}}}' % number
+    response = run.api.send("Evaluations_log", content=content, **run.path)
+    assert response.status_code == 422
+    assert response.json()["detail"] == [
+        {
+            "loc": ["body", "log", "metadata", "a", 1, "b"],
+            "msg": "A number must be finite: between -1.8e308 and 1.8e308, "
+            "and not NaN or Infinity.",
+            "type": "finite_number",
+        }
+    ]
+
+
+LOG, CONFIG, DATAPOINTS = "Evaluations_log", "ModelConfigs_register", "Datasets_createDatapoint"
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        *(
+            (LOG, ["log", *place])
+            for place in (
+                ["duration"],
+                ["prompt_tokens"],
+                ["output_cost"],
+                ["judgment"],
+                ["save"],
+                ["inputs", "n"],
+                ["provider_response", "usage", 0],
+                ["messages", 0, "further"],
+                ["messages", 0, "content", 0, "image_url", "further"],
+                ["output_message", "tool_calls", 0, "function", "further"],
+                ["feedback", 0, "value"],
+                ["config", "temperature"],
+            )
+        ),
+        (CONFIG, ["max_tokens"]),
+        (CONFIG, ["tools", 0, "parameters", "maximum"]),
+        (CONFIG, ["other", "n"]),
+        (DATAPOINTS, [1, "target", "answer"]),
+        (DATAPOINTS, ["messages", 0, "further"]),
+        ("Evaluations_result", ["result"]),
+        ("Logs_update", ["duration"]),
+        ("Projects_create", ["name"]),
+    ],
+    ids=str,
+)
+def test_numbers_are_finite_everywhere(run: Run, name: str, place: list[Any]) -> None:
+    """In declared fields, in free-form objects and in fields that nobody knows."""
+    body: Any = "#"
+    for key in reversed(place):
+        body = {key: body} if isinstance(key, str) else [*[0] * key, body]
+    content = json.dumps(body).replace('"#"', "1" + "0" * 309).encode()
+    given = {LOG: run.path, "Evaluations_result": run.path, "Logs_update": {"id": "data_a"}}
+    given[DATAPOINTS] = {"dataset_id": run.dataset_id}
+    refusal = run.api.refused(name, content=content, **given.get(name, {}))
+    assert refusal == (["body", *place], "finite_number")
+
+
+def test_of_two_members_of_one_name_the_later_counts(run: Run) -> None:
+    """A number that is not finite and then replaced has no place but the body."""
+    content = b'{"datapoint_id": "d", "log": {"duration": NaN, "duration": 1}}'
+    assert run.api.refused(LOG, content=content, **run.path) == (["body"], "finite_number")
+
+
+def test_a_number_that_is_not_finite_fails_its_item_only(run: Run) -> None:
+    """One of many logs is refused at its own place, and the others are stored."""
+    good = json.dumps(run.log_body())
+    bad = [
+        json.dumps(run.log_body(metadata={"a": ["#"]})).replace('"#"', number)
+        for number in ("NaN", "1e400", "1" + "0" * 5000)
+    ]
+    content = f'{{"logs": [{good}, {", ".join(bad)}, {good}]}}'.encode()
+    answer = run.api.ok("Evaluations_logMany", content=content, **run.path)
+    assert [each["status"] for each in answer["results"]] == [201, 422, 422, 422, 201]
+    for each in answer["results"][1:4]:
+        (complaint,) = each["detail"]
+        assert complaint["loc"] == ["body", "log", "metadata", "a", 0]
+        assert complaint["type"] == "finite_number"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [5e-324, -0.0, sys.float_info.max, -sys.float_info.max, 2**63 + 1, 10**308, -(2**70)],
+    ids=lambda number: f"{number:.3g}",
+)
+def test_every_finite_number_is_kept(run: Run, number: float) -> None:
+    """In fields and in free-form objects it comes back as it was, from either database."""
+    log: dict[str, Any] = {"duration": float(number), "judgment": float(number)}
+    log |= {"metadata": {"n": number}, "messages": [{"role": "user", "further": [number]}]}
+    if isinstance(number, int):
+        log |= {"prompt_tokens": number, "output_tokens": 1}
+    shown = run.api.ok("Logs_get", id=run.log(**log)["id"])
+    assert json.dumps({name: shown[name] for name in log}) == json.dumps(log)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_an_infinity_that_an_older_server_kept_is_answered_as_null(
+    run: Run, database: Database
+) -> None:
+    """SQLite has taken it, and no answer may hold it: that would not be JSON."""
+    log_id = run.log(metadata={"a": 1})["id"]
+    older = update(logs).values(body={"duration": math.inf, "metadata": {"a": [math.nan]}})
+    database.write(lambda connection: connection.execute(older))
+    shown = run.api.ok("Logs_get", id=log_id)
+    assert (shown["duration"], shown["metadata"]) == (None, {"a": [None]})
 
 
 @pytest.mark.parametrize(
@@ -91,6 +211,9 @@ def test_numbers_are_finite_everywhere(run: Run, number: bytes) -> None:
         ("Projects_list", {"page": "-1"}, ["query", "page"]),
         ("Projects_list", {"size": "1001"}, ["query", "size"]),
         ("Projects_list", {"size": "ten"}, ["query", "size"]),
+        ("Projects_list", {"size": "NaN"}, ["query", "size"]),
+        ("Projects_list", {"page": "1" + "0" * 30}, ["query", "page"]),
+        ("Logs_list", {"project_id": "pr_a", "page": "1" + "0" * 5000}, ["query", "page"]),
         ("Projects_list", {"order": "up"}, ["query", "order"]),
         ("Sessions_list", {"project_id": "pr_a", "page": "0"}, ["query", "page"]),
     ],

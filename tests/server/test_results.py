@@ -1,10 +1,38 @@
 # ruff: noqa: FBT003 - a verdict is a boolean
 from __future__ import annotations
 
-from typing import Any
+import json
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
+from reading import read
 from served import MISSING, Api, Run, make_evaluator, make_run
+from sqlalchemy import update
+
+from evrun.server.schema import evaluator_versions
+
+if TYPE_CHECKING:
+    from evrun.server.database import Database
+
+LARGEST = sys.float_info.max
+SMALLEST = 5e-324
+NEW = ("name", "description", "arguments_type", "return_type", "type")
+
+
+def another_run(run: Run) -> Run:
+    """Return a running run over the same objects."""
+    body = {
+        "config_id": run.config_id,
+        "dataset_id": run.dataset_id,
+        "evaluator_ids": [run.evaluator_id],
+        "hl_generated": False,
+    }
+    created = run.api.ok("Evaluations_create", body, project_id=run.project_id)
+    other = evolve(run, id=created["id"], evaluatee_id=created["evaluatees"][0]["id"])
+    other.set("running")
+    return other
 
 
 def _refused(run: Run, **body: Any) -> tuple[Any, str]:
@@ -38,15 +66,44 @@ def test_a_value_fits_the_return_type(api: Api, return_type: str, value: Any) ->
         ("boolean", 1),
         ("boolean", 0.0),
         ("number", True),
-        ("text", True),
-        ("select", 1),
-        ("multi_select", 1.5),
     ],
 )
 def test_a_value_of_another_type_is_refused(api: Api, return_type: str, value: Any) -> None:
-    """1 is no boolean, true is no number, and no result can be a text."""
+    """1 is no boolean, and true is no number."""
     run = make_run(api, return_type=return_type)
     assert _refused(run, result=value) == (["body", "result"], "return_type")
+
+
+@pytest.mark.parametrize("return_type", ["text", "select", "multi_select"])
+def test_an_evaluator_that_no_result_fits_is_refused(run: Run, return_type: str) -> None:
+    """A result is a boolean or a number: an evaluator of another kind could never judge."""
+    evaluator = make_evaluator(run.api)
+    new = {**{name: evaluator[name] for name in NEW}, "return_type": return_type}
+    for refusal in (
+        run.api.send("Evaluators_create", new),
+        run.api.send("Evaluators_update", {"return_type": return_type}, id=evaluator["id"]),
+    ):
+        assert refusal.status_code == 422
+        assert refusal.json()["detail"] == [
+            {
+                "loc": ["body", "return_type"],
+                "msg": f"No result can be given for return_type '{return_type}': a result is a "
+                "boolean or a number. Take 'boolean' or 'number'.",
+                "type": "not_supported",
+            }
+        ]
+    assert run.api.ok("Evaluators_get", id=evaluator["id"]) == evaluator
+
+
+def test_an_evaluator_that_an_older_server_took_judges_nothing(
+    run: Run, database: Database
+) -> None:
+    """Its results are refused with the reason, and it can get a type that works."""
+    older = update(evaluator_versions).values(return_type="text")
+    database.write(lambda connection: connection.execute(older))
+    assert _refused(run, result=True) == (["body", "result"], "return_type")
+    changed = run.api.ok("Evaluators_update", {"return_type": "number"}, id=run.evaluator_id)
+    assert changed["return_type"] == "number"
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" + b"0" * 400])
@@ -58,8 +115,8 @@ def test_a_value_is_finite(api: Api, text: bytes) -> None:
         run.evaluator_id.encode(),
         text,
     )
-    _, kind = run.api.refused("Evaluations_result", content=content, **run.path)
-    assert kind == "finite_number"
+    refusal = run.api.refused("Evaluations_result", content=content, **run.path)
+    assert refusal == (["body", "result"], "finite_number")
 
 
 def test_a_verdict_is_a_value_or_an_error(run: Run) -> None:
@@ -132,6 +189,105 @@ def test_numbers_are_averaged(api: Api) -> None:
     assert (entry["model_config_id"], entry["aggregate_value"]) == (run.config_id, 2.5)
     listed = api.ok("Evaluations_list", project_id=run.project_id)["records"][0]
     assert listed["evaluator_aggregates"] == [entry]
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([LARGEST, LARGEST], LARGEST),
+        ([-LARGEST, -LARGEST, -LARGEST], -LARGEST),
+        ([LARGEST, LARGEST, -LARGEST], LARGEST / 3),
+        ([LARGEST, -LARGEST], 0.0),
+        ([LARGEST, 1], LARGEST / 2),
+        ([1e300, 1, -1e300], 1 / 3),
+        ([1e200, 0], 5e199),  # PostgreSQL's own avg squares it
+        ([10**308, 2**63], 5e307),
+        ([SMALLEST, SMALLEST], SMALLEST),
+        ([SMALLEST, 0, 0], 0.0),  # PostgreSQL refuses the quotient
+        ([-0.0], 0.0),
+    ],
+)
+def test_a_mean_never_overflows(api: Api, values: list[float], mean: float) -> None:
+    """Neither where a run is shown, nor in lists, nor where these are sorted by it."""
+    run = make_run(api, return_type="number")
+    for row, value in enumerate(values):
+        run.result(run.log(row)["id"], value)
+    query = {"project_id": run.project_id, "sort": f"evaluator-{run.evaluator_id}.desc"}
+    everything = {"project_id": run.project_id, "evaluator_aggregates": "true"}
+    shown = [
+        run.get(evaluator_aggregates="true"),
+        *api.ok("Evaluations_list", **query)["records"],
+        *api.ok("Evaluations_listAllForProject", **everything),
+    ]
+    assert [each["evaluator_aggregates"][0]["aggregate_value"] for each in shown] == [mean] * 3
+
+
+def test_runs_are_sorted_by_means_of_any_size(api: Api) -> None:
+    """Means that a sum would make infinite are still told apart; a run without one comes last."""
+    first = make_run(api, return_type="number", rows=2)
+    means = [-LARGEST, LARGEST / 2, -SMALLEST, LARGEST, 0.0]
+    runs = [first, *(another_run(first) for _ in means)]
+    for run, value in zip(runs, means, strict=False):
+        for row in range(2):
+            run.result(run.log(row)["id"], value)
+    order = [runs[place].id for place in sorted(range(5), key=means.__getitem__)]
+    for direction, expected in (("asc", order), ("desc", order[::-1])):
+        query = {"sort": f"evaluator-{first.evaluator_id}.{direction}"}
+        listed = api.ok("Evaluations_list", project_id=first.project_id, **query)["records"]
+        assert [each["id"] for each in listed] == [*expected, runs[-1].id]
+
+
+def _counts(run: Run) -> list[tuple[float | None, int, int, int]]:
+    entries = run.get(evaluator_aggregates="true")["evaluator_aggregates"]
+    listed = run.api.ok("Evaluations_list", project_id=run.project_id)["records"]
+    (same,) = (each for each in listed if each["id"] == run.id)
+    assert same["evaluator_aggregates"] == entries
+    names = ("aggregate_value", "n", "errors", "missing")
+    return [tuple(entry[name] for name in names) for entry in entries]
+
+
+def test_a_mean_says_over_how_many_rows_it_is(run: Run) -> None:
+    """Errors and rows without a verdict, logged or not, are counted apart: all rows are there."""
+    assert _counts(run) == [(None, 0, 0, 3)]
+    first = run.log(0)["id"]
+    assert _counts(run) == [(None, 0, 0, 3)]
+    run.result(first, True)
+    assert _counts(run) == [(1.0, 1, 0, 2)]
+    body = {"log_id": run.log(1)["id"], "evaluator_id": run.evaluator_id, "error": "e"}
+    run.api.ok("Evaluations_result", body, **run.path)
+    assert _counts(run) == [(1.0, 1, 1, 1)]
+    run.result(run.log(2)["id"], False)
+    assert _counts(run) == [(0.5, 2, 1, 0)]
+    run.log(0)
+    assert _counts(run) == [(0.0, 1, 1, 1)]  # the verdict was on a log that no longer counts
+
+
+def test_the_client_shows_a_run_that_is_half_finished(run: Run) -> None:
+    """Beside the mean stands how many rows lack a verdict; a server that counts none gives None."""
+    run.result(run.log(0)["id"], True)
+    response = run.api.send("Evaluations_get", id=run.id, evaluator_aggregates="true")
+    (aggregate,) = read("Evaluations_get", 200, response.content).evaluator_aggregates
+    assert repr(aggregate).endswith("aggregate_value=1.0, n=1, errors=0, missing=2)")
+    answer = response.json()
+    for name in ("n", "errors", "missing"):
+        del answer["evaluator_aggregates"][0][name]
+    content = json.dumps(answer).encode()
+    (aggregate,) = read("Evaluations_get", 200, content).evaluator_aggregates
+    assert repr(aggregate).endswith("aggregate_value=1.0, n=None, errors=None, missing=None)")
+
+
+def test_each_evaluator_counts_the_rows_of_the_run(run: Run) -> None:
+    """Rows that came after the run, and what another evaluator or run has, do not count."""
+    run.api.ok("Datasets_createDatapoint", {"inputs": {"n": "9"}}, dataset_id=run.dataset_id)
+    second = make_evaluator(run.api, "number", name="second")["id"]
+    run.api.ok("Evaluations_addEvaluators", {"evaluator_ids": [second]}, id=run.id)
+    log_id = run.log(0)["id"]
+    run.result(log_id, True)
+    body = {"log_id": log_id, "evaluator_id": second, "error": "e"}
+    run.api.ok("Evaluations_result", body, **run.path)
+    assert _counts(run) == [(1.0, 1, 0, 2), (None, 0, 1, 2)]
+    other = another_run(run)
+    assert _counts(other) == [(None, 0, 0, 4)]
 
 
 def test_the_evaluatee_of_a_verdict_is_the_logs(run: Run) -> None:

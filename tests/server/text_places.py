@@ -21,7 +21,7 @@ class Place:
     build: Callable[[str], Any]
     """Returns what has a text there, for `merged`; the one for `*` is its name too."""
     free: bool
-    """Whether any text may stand there, by its schema."""
+    """Whether any text may stand there, by its schema; at `*` of a closed object none may."""
 
     def __str__(self) -> str:
         return ".".join(map(str, self.path))
@@ -76,9 +76,9 @@ def _fields(schema: dict[str, Any], seen: tuple[str, ...]) -> Iterator[Place]:
     for field, each in fields.items():
         for place in _places(each, seen):
             yield _within(place, field, _beside(around, field))
-    others = schema.get("additionalProperties")
-    if others or (_is(schema, "object") and not fields):
-        yield Place(("*",), lambda text: {text: text}, free=True)
+    others = schema.get("additionalProperties", not fields)
+    if _is(schema, "object"):
+        yield Place(("*",), lambda text: {**around, text: text}, free=others is not False)
     for place in _places(others, seen) if isinstance(others, dict) else ():
         yield _within(place, "*", lambda inner, text: {text: inner})
 

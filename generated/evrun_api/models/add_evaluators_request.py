@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
@@ -25,7 +24,6 @@ class AddEvaluatorsRequest:
 
     evaluator_ids: list[str] | None | Unset = UNSET
     evaluator_version_ids: list[str] | None | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         evaluator_ids: list[str] | None | Unset
@@ -47,7 +45,7 @@ class AddEvaluatorsRequest:
             evaluator_version_ids = self.evaluator_version_ids
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update({})
         if evaluator_ids is not UNSET:
             field_dict["evaluator_ids"] = evaluator_ids
@@ -99,21 +97,4 @@ class AddEvaluatorsRequest:
             evaluator_version_ids=evaluator_version_ids,
         )
 
-        add_evaluators_request.additional_properties = d
         return add_evaluators_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
@@ -34,7 +33,6 @@ class CreateDatapointRequest:
     inputs: CreateDatapointRequestInputsType0 | None | Unset = UNSET
     messages: list[ChatMessageWithToolCall] | None | Unset = UNSET
     target: CreateDatapointRequestTargetType0 | None | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.create_datapoint_request_inputs_type_0 import (
@@ -73,7 +71,7 @@ class CreateDatapointRequest:
             target = self.target
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update({})
         if inputs is not UNSET:
             field_dict["inputs"] = inputs
@@ -160,21 +158,4 @@ class CreateDatapointRequest:
             target=target,
         )
 
-        create_datapoint_request.additional_properties = d
         return create_datapoint_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

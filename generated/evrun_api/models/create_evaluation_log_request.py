@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 if TYPE_CHECKING:
     from ..models.log_request import LogRequest
@@ -27,7 +26,6 @@ class CreateEvaluationLogRequest:
 
     datapoint_id: str
     log: LogRequest
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         datapoint_id = self.datapoint_id
@@ -35,7 +33,7 @@ class CreateEvaluationLogRequest:
         log = self.log.to_dict()
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update(
             {
                 "datapoint_id": datapoint_id,
@@ -59,21 +57,4 @@ class CreateEvaluationLogRequest:
             log=log,
         )
 
-        create_evaluation_log_request.additional_properties = d
         return create_evaluation_log_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

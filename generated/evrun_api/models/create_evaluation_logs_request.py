@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 if TYPE_CHECKING:
     from ..models.evaluation_log_item import EvaluationLogItem
@@ -25,7 +24,6 @@ class CreateEvaluationLogsRequest:
     """
 
     logs: list[EvaluationLogItem]
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         logs = []
@@ -34,7 +32,7 @@ class CreateEvaluationLogsRequest:
             logs.append(logs_item)
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update(
             {
                 "logs": logs,
@@ -59,21 +57,4 @@ class CreateEvaluationLogsRequest:
             logs=logs,
         )
 
-        create_evaluation_logs_request.additional_properties = d
         return create_evaluation_logs_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

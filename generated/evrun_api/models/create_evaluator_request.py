@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..models.evaluator_arguments_type import EvaluatorArgumentsType, check_evaluator_arguments_type
 from ..models.evaluator_return_type_enum import (
@@ -32,7 +31,8 @@ class CreateEvaluatorRequest:
         name (str): Name of the new evaluator, 1 to 255 characters.
         description (str): What the evaluator looks at, up to 255 characters.
         arguments_type (EvaluatorArgumentsType): Whether an evaluator compares with a target.
-        return_type (EvaluatorReturnTypeEnum): Kinds of verdict.
+        return_type (EvaluatorReturnTypeEnum): Kinds of verdict. A server of evrun takes results for boolean and number,
+            and refuses to create an evaluator of another kind.
         type_ (EvaluatorType): Who can judge: code or a model on the platform, a person, or something outside.
         code (None | str | Unset): Source for the platform to run. A server of evrun runs no code and refuses it.
         model_config (ModelConfigCompletionRequest | None | Unset): Settings of the judging model. A server of evrun
@@ -46,7 +46,6 @@ class CreateEvaluatorRequest:
     type_: EvaluatorType
     code: None | str | Unset = UNSET
     model_config: ModelConfigCompletionRequest | None | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.model_config_completion_request import ModelConfigCompletionRequest  # noqa: PLC0415
@@ -76,7 +75,7 @@ class CreateEvaluatorRequest:
             model_config = self.model_config
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update(
             {
                 "name": name,
@@ -144,21 +143,4 @@ class CreateEvaluatorRequest:
             model_config=model_config,
         )
 
-        create_evaluator_request.additional_properties = d
         return create_evaluator_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

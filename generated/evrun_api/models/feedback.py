@@ -18,15 +18,16 @@ T = TypeVar("T", bound="Feedback")
 
 @_attrs_define
 class Feedback:
-    """Something that somebody said about a log.
+    """Something that somebody said about a log. Further fields are kept and given back, but `id` and `data_id` are the
+    server's to give to feedback that comes with a log.
 
-    Attributes:
-        type_ (FeedbackType | str): Which kind of feedback: one of the default kinds, or one that the project defines.
-        value (bool | float | list[str] | str): What was said: a label for a categorical kind, free text for a
-            correction or comment.
-        data_id (None | str | Unset): The log that the feedback is about.
-        user (None | str | Unset): Who gave the feedback, in your own terms.
-        created_at (datetime.datetime | None | Unset): When the feedback was given; now if left out.
+        Attributes:
+            type_ (FeedbackType | str): Which kind of feedback: one of the default kinds, or one that the project defines.
+            value (bool | float | list[str] | str): What was said: a label for a categorical kind, free text for a
+                correction or comment.
+            data_id (None | str | Unset): The log that the feedback is about.
+            user (None | str | Unset): Who gave the feedback, in your own terms.
+            created_at (datetime.datetime | None | Unset): When the feedback was given; now if left out.
     """
 
     type_: FeedbackType | str

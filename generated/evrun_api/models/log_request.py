@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
@@ -98,7 +97,6 @@ class LogRequest:
     output_cost: float | None | Unset = UNSET
     provider_request: LogRequestProviderRequestType0 | None | Unset = UNSET
     provider_response: LogRequestProviderResponseType0 | None | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.chat_message_with_tool_call import ChatMessageWithToolCall  # noqa: PLC0415
@@ -324,7 +322,7 @@ class LogRequest:
             provider_response = self.provider_response
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update({})
         if project is not UNSET:
             field_dict["project"] = project
@@ -815,21 +813,4 @@ class LogRequest:
             provider_response=provider_response,
         )
 
-        log_request.additional_properties = d
         return log_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

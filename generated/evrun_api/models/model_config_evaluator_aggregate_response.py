@@ -23,13 +23,21 @@ class ModelConfigEvaluatorAggregateResponse:
         evaluator_id (str): The evaluator that judged.
         evaluator_version_id (str): The version of the evaluator that judged.
         aggregate_value (float | None | Unset): Mean of the verdicts, true counting as 1 and false as 0. Null while
-            there are none.
+            there are none. `n` says over how many it is.
+        n (int | None | Unset): Verdicts with a value, over which the mean is. Only the newest log of a datapoint
+            counts.
+        errors (int | None | Unset): Verdicts that are errors. They do not count in the mean.
+        missing (int | None | Unset): Datapoints without a verdict, logged or not. `n`, `errors` and `missing` together
+            are the datapoints of the run.
     """
 
     model_config_id: str
     evaluator_id: str
     evaluator_version_id: str
     aggregate_value: float | None | Unset = UNSET
+    n: int | None | Unset = UNSET
+    errors: int | None | Unset = UNSET
+    missing: int | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,6 +53,24 @@ class ModelConfigEvaluatorAggregateResponse:
         else:
             aggregate_value = self.aggregate_value
 
+        n: int | None | Unset
+        if isinstance(self.n, Unset):
+            n = UNSET
+        else:
+            n = self.n
+
+        errors: int | None | Unset
+        if isinstance(self.errors, Unset):
+            errors = UNSET
+        else:
+            errors = self.errors
+
+        missing: int | None | Unset
+        if isinstance(self.missing, Unset):
+            missing = UNSET
+        else:
+            missing = self.missing
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -56,6 +82,12 @@ class ModelConfigEvaluatorAggregateResponse:
         )
         if aggregate_value is not UNSET:
             field_dict["aggregate_value"] = aggregate_value
+        if n is not UNSET:
+            field_dict["n"] = n
+        if errors is not UNSET:
+            field_dict["errors"] = errors
+        if missing is not UNSET:
+            field_dict["missing"] = missing
 
         return field_dict
 
@@ -77,11 +109,41 @@ class ModelConfigEvaluatorAggregateResponse:
 
         aggregate_value = _parse_aggregate_value(d.pop("aggregate_value", UNSET))
 
+        def _parse_n(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        n = _parse_n(d.pop("n", UNSET))
+
+        def _parse_errors(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        errors = _parse_errors(d.pop("errors", UNSET))
+
+        def _parse_missing(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        missing = _parse_missing(d.pop("missing", UNSET))
+
         model_config_evaluator_aggregate_response = cls(
             model_config_id=model_config_id,
             evaluator_id=evaluator_id,
             evaluator_version_id=evaluator_version_id,
             aggregate_value=aggregate_value,
+            n=n,
+            errors=errors,
+            missing=missing,
         )
 
         model_config_evaluator_aggregate_response.additional_properties = d

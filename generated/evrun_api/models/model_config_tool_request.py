@@ -24,7 +24,7 @@ T = TypeVar("T", bound="ModelConfigToolRequest")
 
 @_attrs_define
 class ModelConfigToolRequest:
-    """A tool, defined within a model config.
+    """A tool, defined within a model config. Further fields are kept and given back.
 
     Attributes:
         name (str): Name under which the model sees the tool.

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
@@ -37,7 +36,6 @@ class ProviderApiKeys:
     cohere: None | str | Unset = UNSET
     openai_azure: None | str | Unset = UNSET
     openai_azure_endpoint: None | str | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         openai: None | str | Unset
@@ -89,7 +87,7 @@ class ProviderApiKeys:
             openai_azure_endpoint = self.openai_azure_endpoint
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update({})
         if openai is not UNSET:
             field_dict["openai"] = openai
@@ -197,21 +195,4 @@ class ProviderApiKeys:
             openai_azure_endpoint=openai_azure_endpoint,
         )
 
-        provider_api_keys.additional_properties = d
         return provider_api_keys
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

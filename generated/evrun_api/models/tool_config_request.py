@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..models.tool_config_request_type import ToolConfigRequestType, check_tool_config_request_type
 from ..models.tool_source import ToolSource, check_tool_source
@@ -46,7 +45,6 @@ class ToolConfigRequest:
     source_code: None | str | Unset = UNSET
     other: None | ToolConfigRequestOtherType0 | Unset = UNSET
     preset_name: None | str | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.tool_config_request_other_type_0 import ToolConfigRequestOtherType0  # noqa: PLC0415
@@ -105,7 +103,7 @@ class ToolConfigRequest:
             preset_name = self.preset_name
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update(
             {
                 "name": name,
@@ -238,21 +236,4 @@ class ToolConfigRequest:
             preset_name=preset_name,
         )
 
-        tool_config_request.additional_properties = d
         return tool_config_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
-from attrs import field as _attrs_field
 
 from ..models.evaluator_arguments_type import EvaluatorArgumentsType, check_evaluator_arguments_type
 from ..models.evaluator_return_type_enum import (
@@ -44,7 +43,6 @@ class UpdateEvaluatorRequest:
     return_type: EvaluatorReturnTypeEnum | None | Unset = UNSET
     code: None | str | Unset = UNSET
     model_config: ModelConfigCompletionRequest | None | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.model_config_completion_request import ModelConfigCompletionRequest  # noqa: PLC0415
@@ -92,7 +90,7 @@ class UpdateEvaluatorRequest:
             model_config = self.model_config
 
         field_dict: dict[str, Any] = {}
-        field_dict.update(self.additional_properties)
+
         field_dict.update({})
         if name is not UNSET:
             field_dict["name"] = name
@@ -202,21 +200,4 @@ class UpdateEvaluatorRequest:
             model_config=model_config,
         )
 
-        update_evaluator_request.additional_properties = d
         return update_evaluator_request
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic_core
 from attrs import frozen
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from evrun.server.idempotency import Answer, Memory, read_attempt
 from evrun.server.refusals import Conflict, NotFound, Refusal, Rule
@@ -37,6 +37,8 @@ _BESIDE = ("evaluatee_id", "idempotency_key")  # a single call says these outsid
 
 class Envelope(BaseModel):
     """The body: a `CreateEvaluationLogsRequest` whose logs have not been looked into."""
+
+    model_config = ConfigDict(extra="forbid")
 
     logs: Annotated[list[Any], Field(min_length=1, max_length=MOST_LOGS)]
 

@@ -177,4 +177,7 @@ class Routes:
 
 
 def _answer(status: int, data: Any) -> Answer:
-    return Answer(status, b"" if data is None else pydantic_core.to_json(data))
+    if data is None:
+        return Answer(status, b"")
+    # Older servers kept infinities in SQLite, which no JSON can say.
+    return Answer(status, pydantic_core.to_json(data, inf_nan_mode="null"))

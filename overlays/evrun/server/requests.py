@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from evrun.server import finite
 from evrun.server.refusals import Location, Refusal
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ P = TypeVar("P", bound=BaseModel)
 
 DEPTH_LIMIT = 200
 """Levels of objects and arrays in a body: where pydantic's parser stops (a test holds it)."""
+
+_MESSAGES = {"extra_forbidden": "There is no such field here. Correct its name, or leave it out."}
+"""Instead of pydantic's own, by the type of a fault."""
 
 
 class Invalid(Refusal):
@@ -71,24 +73,28 @@ def _list_fields(model: type[BaseModel]) -> set[str]:
 
 
 def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return the JSON body. Raises `Invalid`.
+    """Return the JSON body. Raises `Refusal`.
 
-    Strict: `"1"` is no number and `1` no boolean. NaN and numbers beyond a float are refused.
+    Strict: `"1"` is no number and `1` no boolean. Numbers are finite, also within free-form
+    objects, where pydantic takes others.
     """
     if not content.strip():
         raise Invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
+    plain = _plain(content)
     try:
         parsed = adapter.validate_json(content, strict=True)
     except ValidationError as error:
         raise _too_deep(error) or _invalid(error, lambda loc: ("body", *loc)) from error
-    try:
-        # pydantic lets NaN and 1e999 pass, also within free-form objects.
-        plain = json.loads(content, parse_constant=_refuse, parse_float=_finite)
-    except ValueError as error:
-        detail = {"loc": ["body"], "msg": str(error), "type": "finite_number"}
-        raise Invalid([detail]) from error
     _refuse_numbers_as_times(parsed, plain, ("body",))
     return parsed
+
+
+def _plain(content: bytes) -> Any:
+    """Return the JSON data, None for what pydantic then refuses. Raises `Rule`."""
+    try:
+        return finite.read(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
@@ -97,7 +103,7 @@ def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
     Whatever JSON an inner one is, it keeps none of the others from being read.
     """
     try:
-        return adapter.validate_python(json.loads(content.decode()), strict=True)
+        return adapter.validate_python(finite.read_leniently(content.decode()), strict=True)
     except ValidationError as error:
         raise _invalid(error, lambda loc: ("body", *loc)) from error
     except (ValueError, RecursionError) as error:
@@ -112,17 +118,6 @@ def _too_deep(error: ValidationError) -> Invalid | None:
         return None
     msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
     return Invalid([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text[:40]} is beyond the range of a number")
-    return value
 
 
 def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
@@ -144,18 +139,45 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
 def _invalid(error: ValidationError, place: Any) -> Invalid:
     return Invalid(
         [
-            {"loc": list(place(each["loc"])), "msg": each["msg"], "type": each["type"]}
+            {
+                "loc": list(place(each["loc"])),
+                "msg": _MESSAGES.get(each["type"], each["msg"]),
+                "type": each["type"],
+            }
             for each in error.errors(include_url=False, include_context=False, include_input=False)
         ]
     )
 
 
 def sent(model: BaseModel) -> dict[str, Any]:
-    """Return what a body says, as JSON data: an explicit null equals a field left out."""
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+    """Return what a body says, as JSON data.
+
+    An explicit null equals a field left out, except in a field that the contract does not know.
+    """
+    return _dumped(model, only_set=True)
 
 
 def settled(model: BaseModel) -> dict[str, Any]:
     """Return what a body says together with the contract's defaults, null counting as left out."""
-    given = sent(model)
-    return model.model_validate(given).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return _dumped(model.model_validate(sent(model)), only_set=False)
+
+
+def _dumped(model: BaseModel, *, only_set: bool) -> dict[str, Any]:
+    # Not by `exclude_none`, which takes the nulls of unknown fields too.
+    data = model.model_dump(mode="json", by_alias=True, exclude_unset=only_set)
+    _drop_nulls(model, data)
+    return data
+
+
+def _drop_nulls(parsed: Any, data: Any) -> None:
+    """Drop the nulls of declared fields from what was dumped of a model."""
+    if isinstance(parsed, BaseModel):
+        for name, field in type(parsed).model_fields.items():
+            key = field.alias or name
+            if key in data and data[key] is None:
+                del data[key]
+            elif key in data:
+                _drop_nulls(vars(parsed)[name], data[key])
+    elif isinstance(parsed, list):
+        for each, dumped in zip(parsed, data, strict=True):
+            _drop_nulls(each, dumped)

@@ -44,7 +44,7 @@ _NEEDED = {
 _OUTSIDE = ("external", "human")
 _CONFIG_ONLY = {"id", "type", "tool_configs"}
 """Of a config in an answer: what no request takes. Tool configs repeat the tools, deprecated."""
-_TOOL_FIELDS = ("name", "description", "parameters", "source")
+_RETURNED = ("boolean", "number")
 
 
 class Import:
@@ -183,6 +183,9 @@ class Import:
         make = makers.get(record["kind"])
         if make is None or self._ledger.get(record["kind"], record["id"]) is not None:
             return
+        if record["kind"] == "evaluator" and record.get("return_type") not in _RETURNED:
+            self._leave_out("evaluator", record, "A request carries a boolean or a number.")
+            return
         self._rows.flush()
         self._ledger.put(record["kind"], record["id"], make(record))
         self._count(record["kind"])
@@ -212,7 +215,7 @@ class Import:
         if "tools" in settings:
             # A tool that another server keeps for its organisation comes with what it says.
             settings["tools"] = [
-                {name: tool[name] for name in _TOOL_FIELDS if tool.get(name) is not None}
+                {name: value for name, value in tool.items() if name != "id"}
                 for tool in settings["tools"]
             ]
         project_id = self._new("project", record["project_id"])
@@ -256,7 +259,9 @@ class Import:
             project_id=self._new("project", record["project_id"]),
             config_id=self._new("config", record["config_id"]),
             dataset_id=self._new("dataset", record["dataset_id"]),
-            evaluator_ids=[self._new("evaluator", each) for each in record["evaluator_ids"]],
+            evaluator_ids=[
+                new for each in record["evaluator_ids"] if (new := self._new("evaluator", each))
+            ],
         )
         return run.id
 
@@ -336,6 +341,9 @@ class Import:
         value = record.get("value")
         if not log_id:
             self._leave_out("result", record, "Its log is not there.")
+            return
+        if not self._new("evaluator", record["evaluator_id"]):
+            self._leave_out("result", record, "Its evaluator is not there.")
             return
         if not isinstance(value, bool | int | float | None):
             self._leave_out("result", record, "A request carries a boolean or a number.")

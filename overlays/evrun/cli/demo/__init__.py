@@ -47,9 +47,10 @@ def _show(evaluation: Evaluation, database: str) -> None:
     output.print(f"Evaluation run [bold]{evaluation.run.id}[/] is {evaluation.run.status}.\n")
     output.print(_table(evaluation.verdicts))
     correct = sum(verdict.correct for verdict in evaluation.verdicts)
+    aggregate, rows = evaluation.aggregate, evaluation.run.dataset.datapoint_count
     output.print(
-        f"\nExact match: [bold]{evaluation.aggregate}[/], as the server counts it "
-        f"({correct} of {len(evaluation.verdicts)})."
+        f"\nExact match: [bold]{aggregate.aggregate_value}[/] over {aggregate.n} of {rows} rows, "
+        f"as the server counts it ({correct} right)."
     )
     place = database if "://" in database else Path(database).resolve()
     output.print(f"The data lies in {place}\n", soft_wrap=True, highlight=False, markup=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from evrun import Evrun, LogId
     from evrun.cli.demo.capitals import Row
-    from evrun.results import Dataset, EvaluationRun, Evaluator, Project
+    from evrun.results import Dataset, EvaluationRun, Evaluator, EvaluatorAggregate, Project
 
 NAME = "evrun demo: capitals"
 
@@ -33,8 +33,8 @@ class Evaluation:
 
     run: EvaluationRun
     verdicts: tuple[Verdict, ...]
-    aggregate: float | None
-    """The share of matches, as the server counts it."""
+    aggregate: EvaluatorAggregate
+    """The share of matches, as the server counts it, and over how many datapoints it is."""
 
 
 def evaluate(
@@ -82,9 +82,8 @@ def evaluate(
         advanced(len(verdicts), len(rows))
     run.complete()
     completed = run.get(evaluator_aggregates=True)
-    aggregates = completed.evaluator_aggregates or ()
-    means = [aggregate.aggregate_value for aggregate in aggregates]
-    return Evaluation(completed, tuple(verdicts), means[0] if means else None)
+    (aggregate,) = completed.evaluator_aggregates or ()
+    return Evaluation(completed, tuple(verdicts), aggregate)
 
 
 def _project(client: Evrun) -> Project:

@@ -32,8 +32,8 @@ def _shape(body: Any) -> str:
     return "logs" if isinstance(body, dict) and "log_ids" in body else "one"
 
 
-# The contract's `anyOf` as it is meant: tried in turn, a wrong `log_ids` would pass for a datapoint
-# without any field, because unknown fields are ignored.
+# The contract's `anyOf` as it is meant: tried in turn, every alternative would complain of a body
+# that is wrong as one of them.
 NewDatapoints = Annotated[
     Annotated[CreateDatapointsByLogsRequest, Tag("logs")]
     | Annotated[CreateDatapointRequest, Tag("one")]

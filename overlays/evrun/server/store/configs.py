@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
 from evrun.server.identifiers import new_id
+from evrun.server.refusals import Rule
 from evrun.server.schema import model_configs
 from evrun.server.store.scope import Json, Scope, now
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
+_TOOL_ID = re.compile(r"(?=.{,128}\Z)(config_|oc_)[A-Za-z0-9_-]+")
 _LABELS = ("name", "description", "type")  # they change nothing about what a model answers
 
 
@@ -30,7 +33,11 @@ def owned(scope: Scope, config_id: str) -> RowMapping:
 
 
 def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
-    """Return the row of the config with these settings, a `ModelConfigRequest` with defaults."""
+    """Return the row of the config with these settings, a `ModelConfigRequest` with defaults.
+
+    Raises `Rule` for a tool whose id no answer could show.
+    """
+    _require_tool_ids(settings)
     digest = _digest(settings)
     query = select(model_configs).where(
         model_configs.c.organisation_id == scope.organisation_id,
@@ -79,12 +86,24 @@ def _tool(config_id: str, tool: Json) -> Json:
     # A tool that stands in the config itself has no id of its own: it goes by the config's.
     tool_id = tool.get("id", config_id)
     return {
+        **tool,
         "id": tool_id,
         "name": tool.get("name") or tool_id,
         "description": tool.get("description"),
         "parameters": tool.get("parameters"),
         "source": tool.get("source"),
     }
+
+
+def _require_tool_ids(settings: Json) -> None:
+    for index, tool in enumerate(settings.get("tools", ())):
+        if "id" in tool and not _TOOL_ID.fullmatch(str(tool["id"])):
+            raise Rule(
+                ("body", "tools", index, "id"),
+                "A tool's id begins with oc_ or config_. Leave it out: the tool then goes by the "
+                "config's.",
+                type="string_pattern_mismatch",
+            )
 
 
 def _digest(settings: Json) -> str:

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 OUTSIDE = ("external", "human")
 _WHY = "This server runs no evaluator: judge outside, and post each verdict to the run."
+_RETURNED = ("boolean", "number")
+"""What a result can carry."""
 _VERSIONED = ("arguments_type", "return_type")
 
 
 def create(scope: Scope, body: Json) -> Json:
-    """Create an evaluator. Raises `Rule` for one that would run on the server."""
+    """Create an evaluator.
+
+    Raises `Rule` for one that would run on the server, or that no result can be given for.
+    """
     if body["type"] not in OUTSIDE:
         raise Rule(
             ("body", "type"),
@@ -30,6 +35,7 @@ def create(scope: Scope, body: Json) -> Json:
             type="not_supported",
         )
     _refuse_programs(body)
+    _require_returnable(body)
     evaluator_id, version_id = new_id("evfn_"), new_id("evv_")
     at = now()
     scope.connection.execute(
@@ -71,6 +77,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
     """
     row = owned(scope, evaluator_id, lock="change")
     _refuse_programs(body)
+    _require_returnable(body)
     if "name" in body and not body["name"].strip():
         raise Rule(("body", "name"), "An evaluator's name must not be blank.")
     values: Json = {key: body[key] for key in ("name", "description") if key in body}
@@ -138,6 +145,17 @@ def _refuse_programs(body: Json) -> None:
     for field in ("code", "model_config"):
         if field in body:
             raise Rule(("body", field), f"{_WHY} Leave {field} out.", type="not_supported")
+
+
+def _require_returnable(body: Json) -> None:
+    wanted = body.get("return_type", _RETURNED[0])
+    if wanted not in _RETURNED:
+        raise Rule(
+            ("body", "return_type"),
+            f"No result can be given for return_type {wanted!r}: a result is a boolean or a "
+            "number. Take 'boolean' or 'number'.",
+            type="not_supported",
+        )
 
 
 def _insert_version(scope: Scope, version_id: str, evaluator_id: str, body: Json) -> None:

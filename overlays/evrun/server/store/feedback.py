@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, func, select
 
+from evrun.server.refusals import Rule
 from evrun.server.schema import log_feedback, logs
 
 if TYPE_CHECKING:
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from evrun.server.store.scope import Json
+
+
+def require_own(feedback: Json | Sequence[Json]) -> None:
+    """Refuse feedback of a log that says its own id or its log's. Raises `Rule`."""
+    several = isinstance(feedback, list)
+    for index, each in enumerate(feedback if several else [feedback]):
+        for field in ("id", "data_id"):
+            if field in each:
+                raise Rule(
+                    ("body", "log", "feedback", *([index] if several else []), field),
+                    f"Leave {field} out: the server gives it to feedback that comes with a log.",
+                    type="read_only",
+                )
 
 
 def rows(log_id: str, feedback: Sequence[Json]) -> list[Json]:

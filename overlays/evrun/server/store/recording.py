@@ -247,6 +247,7 @@ def _kept(log_id: str, log: Json, parent_reference: str | None, at: datetime) ->
     if parent_reference is not None:
         body["parent_reference_id"] = parent_reference
     if "feedback" in body:
+        feedback.require_own(body["feedback"])
         given = body["feedback"] if isinstance(body["feedback"], list) else [body["feedback"]]
         body["feedback"] = [
             {

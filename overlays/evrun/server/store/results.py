@@ -137,10 +137,7 @@ def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - th
             f"The evaluator returns {return_type}, and {json.dumps(value)} is not a {return_type}.",
             type="return_type",
         )
-    try:
-        return float(value)
-    except OverflowError:
-        raise Rule(("body", "result"), "The number is too large.", type="finite_number") from None
+    return float(value)
 
 
 def _upsert(scope: Scope, *, log_id: str, evaluator_id: str, **values: object) -> str:

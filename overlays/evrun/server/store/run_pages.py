@@ -145,7 +145,7 @@ def _column(name: str) -> ColumnElement[Any]:
 
 def _mean(evaluator_id: str) -> ColumnElement[Any]:
     return (
-        select(func.avg(results.c.score))
+        select(aggregates.mean(results.c.score))
         .join(logs, logs.c.id == results.c.log_id)
         .where(
             results.c.run_id == evaluation_runs.c.id,
@@ -168,12 +168,13 @@ def _present(
     evaluated = _evaluatees(scope, ids)
     whole = _datasets(scope, [row["dataset_id"] for row in rows])
     sizes = _sizes(scope, [row["dataset_version_id"] for row in rows])
-    means = aggregates.of_runs(scope, ids) if with_aggregates else {}
+    aggregated = aggregates.of_runs(scope, ids) if with_aggregates else {}
 
     def present(row: RowMapping) -> Json:
         each = evaluated[row["id"]]
         shown = next((one for one in each if one["id"] == evaluatee_id), each[0])
         dataset, response = whole[row["dataset_id"]]
+        size = sizes[row["dataset_version_id"]]
         return {
             "id": row["id"],
             "status": row["status"],
@@ -183,10 +184,10 @@ def _present(
             "evaluators": judged[row["id"]],
             "dataset": response,
             "dataset_version_id": row["dataset_version_id"],
-            "dataset_snapshot": dataset_response(dataset, sizes[row["dataset_version_id"]]),
+            "dataset_snapshot": dataset_response(dataset, size),
             "evaluator_aggregates": [
-                aggregates.aggregate_response(entry)
-                for entry in means[row["id"]]
+                aggregates.aggregate_response(entry, size)
+                for entry in aggregated[row["id"]]
                 if evaluatee_id in {None, entry["evaluatee_id"]}
             ]
             if with_aggregates
