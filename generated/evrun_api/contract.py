@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "a0710ebe24204309be8302b7468f773d0548c88b238f3bd55722864e8f95a385"
+SHA256 = "de36028e80cc63c11edd8ffd0b109b9485d64e8ebadbea6d3f3b80ffb905b419"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""
