@@ -807,6 +807,7 @@ class DatasetsListDatapointsParameters(BaseModel):
     ]
     page: Annotated[int, Field(ge=0, le=1000000)] = 0
     size: Annotated[int, Field(ge=1, le=1000)] = 50
+    cursor: str | None = None
 
 
 class DatasetsCreateDatapointParameters(BaseModel):
@@ -859,6 +860,7 @@ class EvaluationsListDatapointsParameters(BaseModel):
             pattern="^evv_[A-Za-z0-9_-]+$",
         ),
     ] = None
+    cursor: str | None = None
 
 
 class EvaluationsListAllForProjectParameters(BaseModel):
@@ -1018,6 +1020,7 @@ class EvaluationsListParameters(BaseModel):
     dataset_filter: list[str] | None = None
     config_filter: list[str] | None = None
     status_filter: list[EvaluationStatus] | None = None
+    cursor: str | None = None
 
 
 class EvaluatorsDeleteParameters(BaseModel):
@@ -1076,6 +1079,7 @@ class LogsListParameters(BaseModel):
     sort: list[SortItem1] | None = None
     source_filter: list[str] | None = None
     model_filter: list[str] | None = None
+    cursor: str | None = None
 
 
 class LogsUpdateByRefParameters(BaseModel):
@@ -1122,6 +1126,7 @@ class ProjectsListParameters(BaseModel):
     user_filter: str | None = None
     sort_by: ProjectSortBy = "created_at"
     order: SortOrder = "desc"
+    cursor: str | None = None
 
 
 class ProjectsGetParameters(BaseModel):
@@ -1142,6 +1147,7 @@ class SessionsListParameters(BaseModel):
     ]
     page: Annotated[int, Field(ge=1, le=1000000)] = 1
     size: Annotated[int, Field(ge=1, le=1000)] = 10
+    cursor: str | None = None
 
 
 class SessionsGetParameters(BaseModel):
@@ -1484,6 +1490,10 @@ class PaginatedDataSessionResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class ToolCall(BaseModel):
@@ -1968,6 +1978,10 @@ class PaginatedDataDatapointResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class ProjectModelConfigRequest(BaseModel):
@@ -2739,6 +2753,10 @@ class PaginatedDataEvaluationDatapointSnapshotResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class PaginatedDataEvaluationResponse(BaseModel):
@@ -2750,6 +2768,10 @@ class PaginatedDataEvaluationResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class PaginatedDataLogResponse(BaseModel):
@@ -2761,6 +2783,10 @@ class PaginatedDataLogResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class PaginatedDataProjectResponse(BaseModel):
@@ -2772,6 +2798,10 @@ class PaginatedDataProjectResponse(BaseModel):
     page: Annotated[int, Field(description="Number of this page.")]
     size: Annotated[int, Field(description="Most records that a page holds.")]
     total: Annotated[int, Field(description="Records on all pages together.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of what comes after this page; null if nothing does."),
+    ] = None
 
 
 class ProjectResponse(BaseModel):

@@ -3,5 +3,5 @@
 
 """The contract that this package was generated from."""
 
-SHA256 = "6c68b17babe797888d9260a4170ab49b52951ec22de26876bcfb74865a76bf21"
+SHA256 = "3ff9804d6fbc18c63fe99680c66f0d2b4ce3764f0c85a65f9d1a66a107a02f27"
 """Over the contract's content and order, but not its layout; as in MANIFEST.json."""

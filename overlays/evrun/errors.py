@@ -34,6 +34,8 @@
 
 Data travels as attributes; every error pickles. No exception of httpx leaves the package. The three
 of many logs are in `evrun.logged`, beside what they carry.
+
+Beside them stands one warning, `MissedRecordsWarning`.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ __all__ = [
     "FieldError",
     "InvalidIdError",
     "InvalidRequestError",
+    "MissedRecordsWarning",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",
@@ -276,6 +279,13 @@ class AmbiguousDisconnectError(UnknownOutcomeError, DisconnectedError):
 
 class AmbiguousServerError(UnknownOutcomeError, ServerError):
     """5xx to a request that changes something."""
+
+
+class MissedRecordsWarning(UserWarning):
+    """An iteration over pages may have missed records, because the list changed meanwhile.
+
+    Only servers of another kind make it: evrun's go on behind the last record, and miss none.
+    """
 
 
 @frozen

@@ -237,3 +237,16 @@ def test_names_and_references_are_each_organisations_own(two: Two) -> None:
         answers.append(api.ok(LOG, ids.real({**body, "log": log}), **ids.real(given)))
     assert answers[0]["session_id"] != answers[1]["session_id"]
     two.theirs.missing("Sessions_get", id=answers[0]["session_id"])
+
+
+def test_a_cursor_opens_nothing(two: Two) -> None:
+    """Ours shows them, under their key, their own records behind it, and no list of ours."""
+    two.ours.ok("Projects_create", {"name": "zagreb"})
+    given = {"sort_by": "created_at", "order": "asc", "size": 1}
+    cursor = two.ours.ok("Projects_list", **given)["next_cursor"]
+    for shown in two.theirs.ok("Projects_list", **given, cursor=cursor)["records"]:
+        two.theirs.ok("Projects_get", id=shown["id"])
+        two.ours.missing("Projects_get", id=shown["id"])
+    given = {"dataset_id": two.our_ids.real(request("Datasets_get", None)[0]["id"]), "size": 1}
+    cursor = two.ours.ok("Datasets_listDatapoints", **given)["next_cursor"]
+    two.theirs.missing("Datasets_listDatapoints", **given, cursor=cursor)

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from served import Api
 from sqlalchemy import URL, Engine, event, insert, make_url
+from test_paging import required
+from test_runs import make_run_with
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.app import create_app
@@ -240,8 +242,9 @@ def test_a_full_disk_is_told_from_within_a_savepoint(database: Database) -> None
     assert [key.name for key in list_keys(database)] == ["first"]
 
 
-def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
-    """The ten-thousandth costs what the first did: no statement reads a whole table or dataset."""
+@contextmanager
+def noted() -> Iterator[list[tuple[str, Any]]]:
+    """Yield the list into which all statements go, with their parameters."""
     statements: list[tuple[str, Any]] = []
 
     def note(_c: Any, _r: Any, statement: str, parameters: Any, _x: Any, _m: Any) -> None:
@@ -249,6 +252,14 @@ def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
+    """The ten-thousandth costs what the first did: no statement reads a whole table or dataset."""
+    with noted() as statements:
         body = run.log_body(output="x", session_reference_id="s", reference_id="r")
         for parent in ({}, {"parent_reference_id": "r"}):
             log = {**body["log"], **parent}
@@ -259,8 +270,6 @@ def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
         # So many that SQLite would rather read a dataset from its beginning.
         many = [{**body, "datapoint_id": new_id("evtc_")} for _ in range(128)]
         run.api.ok("Evaluations_logMany", {"logs": many}, **run.path)
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
     def scans(connection: Connection) -> list[str]:
         return [
@@ -273,3 +282,36 @@ def test_a_log_is_recorded_by_indexes(run: Run, database: Database) -> None:
 
     assert len(statements) > 20
     assert database.read(scans) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("Datasets_listDatapoints", "dataset_id=? AND position>?"),
+        ("Evaluations_listDatapoints", "dataset_id=? AND position>? AND position<?"),
+        ("Evaluations_list", "project_id=? AND id<?"),
+        ("Logs_list", "project_id=? AND (created_at,id)<(?,?)"),
+    ],
+)
+def test_a_page_behind_a_cursor_is_found_by_an_index(
+    run: Run, database: Database, name: str, index: str
+) -> None:
+    """The last page costs what the first did: what lies before is not read, and nothing sorted."""
+    make_run_with(run.api, run)
+    run.log(0)
+    run.log(1)
+    known = {"project_id": run.project_id, "dataset_id": run.dataset_id, "id": run.id}
+    given = required(name, known) | {"size": 1}
+    cursor = run.api.ok(name, **given)["next_cursor"]
+    with noted() as statements:
+        run.api.ok(name, **given, cursor=cursor)
+    ((statement, parameters),) = (each for each in statements if " AS sort_0" in each[0])
+
+    def plan(connection: Connection) -> str:
+        explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "\n".join(row[3] for row in explained)
+
+    found = database.read(plan)
+    assert f"({index})" in found
+    assert "TEMP B-TREE" not in found
+    assert "SCAN" not in found

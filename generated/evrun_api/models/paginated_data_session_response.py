@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.session_response import SessionResponse
@@ -25,12 +27,14 @@ class PaginatedDataSessionResponse:
         page (int): Number of this page.
         size (int): Most records that a page holds.
         total (int): Records on all pages together.
+        next_cursor (None | str | Unset): The `cursor` of what comes after this page; null if nothing does.
     """
 
     records: list[SessionResponse]
     page: int
     size: int
     total: int
+    next_cursor: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,6 +49,12 @@ class PaginatedDataSessionResponse:
 
         total = self.total
 
+        next_cursor: None | str | Unset
+        if isinstance(self.next_cursor, Unset):
+            next_cursor = UNSET
+        else:
+            next_cursor = self.next_cursor
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -55,6 +65,8 @@ class PaginatedDataSessionResponse:
                 "total": total,
             }
         )
+        if next_cursor is not UNSET:
+            field_dict["next_cursor"] = next_cursor
 
         return field_dict
 
@@ -76,11 +88,21 @@ class PaginatedDataSessionResponse:
 
         total = d.pop("total")
 
+        def _parse_next_cursor(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        next_cursor = _parse_next_cursor(d.pop("next_cursor", UNSET))
+
         paginated_data_session_response = cls(
             records=records,
             page=page,
             size=size,
             total=total,
+            next_cursor=next_cursor,
         )
 
         paginated_data_session_response.additional_properties = d

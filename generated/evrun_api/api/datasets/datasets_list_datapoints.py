@@ -20,6 +20,7 @@ def _get_kwargs(
     *,
     page: int | Unset = 0,
     size: int | Unset = 50,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -27,6 +28,8 @@ def _get_kwargs(
     params["page"] = page
 
     params["size"] = size
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -107,6 +110,7 @@ def sync_detailed(
     client: AuthenticatedClient,
     page: int | Unset = 0,
     size: int | Unset = 50,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataDatapointResponse]:
     """List a dataset's datapoints
 
@@ -116,6 +120,7 @@ def sync_detailed(
         dataset_id (str):
         page (int | Unset):  Default: 0.
         size (int | Unset):  Default: 50.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,6 +134,7 @@ def sync_detailed(
         dataset_id=dataset_id,
         page=page,
         size=size,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -144,6 +150,7 @@ def sync(
     client: AuthenticatedClient,
     page: int | Unset = 0,
     size: int | Unset = 50,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataDatapointResponse | None:
     """List a dataset's datapoints
 
@@ -153,6 +160,7 @@ def sync(
         dataset_id (str):
         page (int | Unset):  Default: 0.
         size (int | Unset):  Default: 50.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -167,6 +175,7 @@ def sync(
         client=client,
         page=page,
         size=size,
+        cursor=cursor,
     ).parsed
 
 
@@ -176,6 +185,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     page: int | Unset = 0,
     size: int | Unset = 50,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataDatapointResponse]:
     """List a dataset's datapoints
 
@@ -185,6 +195,7 @@ async def asyncio_detailed(
         dataset_id (str):
         page (int | Unset):  Default: 0.
         size (int | Unset):  Default: 50.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -198,6 +209,7 @@ async def asyncio_detailed(
         dataset_id=dataset_id,
         page=page,
         size=size,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -211,6 +223,7 @@ async def asyncio(
     client: AuthenticatedClient,
     page: int | Unset = 0,
     size: int | Unset = 50,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataDatapointResponse | None:
     """List a dataset's datapoints
 
@@ -220,6 +233,7 @@ async def asyncio(
         dataset_id (str):
         page (int | Unset):  Default: 0.
         size (int | Unset):  Default: 50.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -235,5 +249,6 @@ async def asyncio(
             client=client,
             page=page,
             size=size,
+            cursor=cursor,
         )
     ).parsed

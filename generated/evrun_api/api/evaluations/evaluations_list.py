@@ -30,6 +30,7 @@ def _get_kwargs(
     dataset_filter: list[str] | Unset = UNSET,
     config_filter: list[str] | Unset = UNSET,
     status_filter: list[EvaluationStatus] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -90,6 +91,8 @@ def _get_kwargs(
             json_status_filter.append(status_filter_item)
 
     params["status_filter"] = json_status_filter
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -177,6 +180,7 @@ def sync_detailed(
     dataset_filter: list[str] | Unset = UNSET,
     config_filter: list[str] | Unset = UNSET,
     status_filter: list[EvaluationStatus] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataEvaluationResponse]:
     """List evaluation runs
 
@@ -196,6 +200,7 @@ def sync_detailed(
         dataset_filter (list[str] | Unset):
         config_filter (list[str] | Unset):
         status_filter (list[EvaluationStatus] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -218,6 +223,7 @@ def sync_detailed(
         dataset_filter=dataset_filter,
         config_filter=config_filter,
         status_filter=status_filter,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -242,6 +248,7 @@ def sync(
     dataset_filter: list[str] | Unset = UNSET,
     config_filter: list[str] | Unset = UNSET,
     status_filter: list[EvaluationStatus] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataEvaluationResponse | None:
     """List evaluation runs
 
@@ -261,6 +268,7 @@ def sync(
         dataset_filter (list[str] | Unset):
         config_filter (list[str] | Unset):
         status_filter (list[EvaluationStatus] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -284,6 +292,7 @@ def sync(
         dataset_filter=dataset_filter,
         config_filter=config_filter,
         status_filter=status_filter,
+        cursor=cursor,
     ).parsed
 
 
@@ -302,6 +311,7 @@ async def asyncio_detailed(
     dataset_filter: list[str] | Unset = UNSET,
     config_filter: list[str] | Unset = UNSET,
     status_filter: list[EvaluationStatus] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataEvaluationResponse]:
     """List evaluation runs
 
@@ -321,6 +331,7 @@ async def asyncio_detailed(
         dataset_filter (list[str] | Unset):
         config_filter (list[str] | Unset):
         status_filter (list[EvaluationStatus] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -343,6 +354,7 @@ async def asyncio_detailed(
         dataset_filter=dataset_filter,
         config_filter=config_filter,
         status_filter=status_filter,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -365,6 +377,7 @@ async def asyncio(
     dataset_filter: list[str] | Unset = UNSET,
     config_filter: list[str] | Unset = UNSET,
     status_filter: list[EvaluationStatus] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataEvaluationResponse | None:
     """List evaluation runs
 
@@ -384,6 +397,7 @@ async def asyncio(
         dataset_filter (list[str] | Unset):
         config_filter (list[str] | Unset):
         status_filter (list[EvaluationStatus] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -408,5 +422,6 @@ async def asyncio(
             dataset_filter=dataset_filter,
             config_filter=config_filter,
             status_filter=status_filter,
+            cursor=cursor,
         )
     ).parsed

@@ -23,6 +23,7 @@ def _get_kwargs(
     page: int | Unset = 1,
     size: int | Unset = 10,
     evaluatee_id: str | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -32,6 +33,8 @@ def _get_kwargs(
     params["size"] = size
 
     params["evaluatee_id"] = evaluatee_id
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -115,6 +118,7 @@ def sync_detailed(
     page: int | Unset = 1,
     size: int | Unset = 10,
     evaluatee_id: str | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[
     ErrorResponse | HTTPValidationError | PaginatedDataEvaluationDatapointSnapshotResponse
 ]:
@@ -128,6 +132,7 @@ def sync_detailed(
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
         evaluatee_id (str | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -142,6 +147,7 @@ def sync_detailed(
         page=page,
         size=size,
         evaluatee_id=evaluatee_id,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -158,6 +164,7 @@ def sync(
     page: int | Unset = 1,
     size: int | Unset = 10,
     evaluatee_id: str | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataEvaluationDatapointSnapshotResponse | None:
     """List a run's datapoints
 
@@ -169,6 +176,7 @@ def sync(
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
         evaluatee_id (str | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -184,6 +192,7 @@ def sync(
         page=page,
         size=size,
         evaluatee_id=evaluatee_id,
+        cursor=cursor,
     ).parsed
 
 
@@ -194,6 +203,7 @@ async def asyncio_detailed(
     page: int | Unset = 1,
     size: int | Unset = 10,
     evaluatee_id: str | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[
     ErrorResponse | HTTPValidationError | PaginatedDataEvaluationDatapointSnapshotResponse
 ]:
@@ -207,6 +217,7 @@ async def asyncio_detailed(
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
         evaluatee_id (str | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -221,6 +232,7 @@ async def asyncio_detailed(
         page=page,
         size=size,
         evaluatee_id=evaluatee_id,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -235,6 +247,7 @@ async def asyncio(
     page: int | Unset = 1,
     size: int | Unset = 10,
     evaluatee_id: str | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataEvaluationDatapointSnapshotResponse | None:
     """List a run's datapoints
 
@@ -246,6 +259,7 @@ async def asyncio(
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
         evaluatee_id (str | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -262,5 +276,6 @@ async def asyncio(
             page=page,
             size=size,
             evaluatee_id=evaluatee_id,
+            cursor=cursor,
         )
     ).parsed

@@ -29,6 +29,7 @@ def _get_kwargs(
     sort: list[str] | Unset = UNSET,
     source_filter: list[str] | Unset = UNSET,
     model_filter: list[str] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -86,6 +87,8 @@ def _get_kwargs(
         json_model_filter = model_filter
 
     params["model_filter"] = json_model_filter
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -172,6 +175,7 @@ def sync_detailed(
     sort: list[str] | Unset = UNSET,
     source_filter: list[str] | Unset = UNSET,
     model_filter: list[str] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataLogResponse]:
     """List logs
 
@@ -192,6 +196,7 @@ def sync_detailed(
         sort (list[str] | Unset):
         source_filter (list[str] | Unset):
         model_filter (list[str] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -213,6 +218,7 @@ def sync_detailed(
         sort=sort,
         source_filter=source_filter,
         model_filter=model_filter,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -236,6 +242,7 @@ def sync(
     sort: list[str] | Unset = UNSET,
     source_filter: list[str] | Unset = UNSET,
     model_filter: list[str] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataLogResponse | None:
     """List logs
 
@@ -256,6 +263,7 @@ def sync(
         sort (list[str] | Unset):
         source_filter (list[str] | Unset):
         model_filter (list[str] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -278,6 +286,7 @@ def sync(
         sort=sort,
         source_filter=source_filter,
         model_filter=model_filter,
+        cursor=cursor,
     ).parsed
 
 
@@ -295,6 +304,7 @@ async def asyncio_detailed(
     sort: list[str] | Unset = UNSET,
     source_filter: list[str] | Unset = UNSET,
     model_filter: list[str] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataLogResponse]:
     """List logs
 
@@ -315,6 +325,7 @@ async def asyncio_detailed(
         sort (list[str] | Unset):
         source_filter (list[str] | Unset):
         model_filter (list[str] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -336,6 +347,7 @@ async def asyncio_detailed(
         sort=sort,
         source_filter=source_filter,
         model_filter=model_filter,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -357,6 +369,7 @@ async def asyncio(
     sort: list[str] | Unset = UNSET,
     source_filter: list[str] | Unset = UNSET,
     model_filter: list[str] | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataLogResponse | None:
     """List logs
 
@@ -377,6 +390,7 @@ async def asyncio(
         sort (list[str] | Unset):
         source_filter (list[str] | Unset):
         model_filter (list[str] | Unset):
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -400,5 +414,6 @@ async def asyncio(
             sort=sort,
             source_filter=source_filter,
             model_filter=model_filter,
+            cursor=cursor,
         )
     ).parsed

@@ -24,6 +24,7 @@ def _get_kwargs(
     user_filter: str | Unset = UNSET,
     sort_by: ProjectSortBy | Unset = UNSET,
     order: SortOrder | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -47,6 +48,8 @@ def _get_kwargs(
         json_order = order
 
     params["order"] = json_order
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -123,6 +126,7 @@ def sync_detailed(
     user_filter: str | Unset = UNSET,
     sort_by: ProjectSortBy | Unset = UNSET,
     order: SortOrder | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataProjectResponse]:
     """List projects
 
@@ -135,6 +139,7 @@ def sync_detailed(
         user_filter (str | Unset):
         sort_by (ProjectSortBy | Unset): What projects can be sorted by.
         order (SortOrder | Unset): Directions to sort in.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -151,6 +156,7 @@ def sync_detailed(
         user_filter=user_filter,
         sort_by=sort_by,
         order=order,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -169,6 +175,7 @@ def sync(
     user_filter: str | Unset = UNSET,
     sort_by: ProjectSortBy | Unset = UNSET,
     order: SortOrder | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataProjectResponse | None:
     """List projects
 
@@ -181,6 +188,7 @@ def sync(
         user_filter (str | Unset):
         sort_by (ProjectSortBy | Unset): What projects can be sorted by.
         order (SortOrder | Unset): Directions to sort in.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -198,6 +206,7 @@ def sync(
         user_filter=user_filter,
         sort_by=sort_by,
         order=order,
+        cursor=cursor,
     ).parsed
 
 
@@ -210,6 +219,7 @@ async def asyncio_detailed(
     user_filter: str | Unset = UNSET,
     sort_by: ProjectSortBy | Unset = UNSET,
     order: SortOrder | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataProjectResponse]:
     """List projects
 
@@ -222,6 +232,7 @@ async def asyncio_detailed(
         user_filter (str | Unset):
         sort_by (ProjectSortBy | Unset): What projects can be sorted by.
         order (SortOrder | Unset): Directions to sort in.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -238,6 +249,7 @@ async def asyncio_detailed(
         user_filter=user_filter,
         sort_by=sort_by,
         order=order,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -254,6 +266,7 @@ async def asyncio(
     user_filter: str | Unset = UNSET,
     sort_by: ProjectSortBy | Unset = UNSET,
     order: SortOrder | Unset = UNSET,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataProjectResponse | None:
     """List projects
 
@@ -266,6 +279,7 @@ async def asyncio(
         user_filter (str | Unset):
         sort_by (ProjectSortBy | Unset): What projects can be sorted by.
         order (SortOrder | Unset): Directions to sort in.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -284,5 +298,6 @@ async def asyncio(
             user_filter=user_filter,
             sort_by=sort_by,
             order=order,
+            cursor=cursor,
         )
     ).parsed

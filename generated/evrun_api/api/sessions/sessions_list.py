@@ -19,6 +19,7 @@ def _get_kwargs(
     project_id: str,
     page: int | Unset = 1,
     size: int | Unset = 10,
+    cursor: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -28,6 +29,8 @@ def _get_kwargs(
     params["page"] = page
 
     params["size"] = size
+
+    params["cursor"] = cursor
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -106,6 +109,7 @@ def sync_detailed(
     project_id: str,
     page: int | Unset = 1,
     size: int | Unset = 10,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataSessionResponse]:
     """List sessions
 
@@ -115,6 +119,7 @@ def sync_detailed(
         project_id (str):
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -128,6 +133,7 @@ def sync_detailed(
         project_id=project_id,
         page=page,
         size=size,
+        cursor=cursor,
     )
 
     response = client.get_httpx_client().request(
@@ -143,6 +149,7 @@ def sync(
     project_id: str,
     page: int | Unset = 1,
     size: int | Unset = 10,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataSessionResponse | None:
     """List sessions
 
@@ -152,6 +159,7 @@ def sync(
         project_id (str):
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -166,6 +174,7 @@ def sync(
         project_id=project_id,
         page=page,
         size=size,
+        cursor=cursor,
     ).parsed
 
 
@@ -175,6 +184,7 @@ async def asyncio_detailed(
     project_id: str,
     page: int | Unset = 1,
     size: int | Unset = 10,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorResponse | HTTPValidationError | PaginatedDataSessionResponse]:
     """List sessions
 
@@ -184,6 +194,7 @@ async def asyncio_detailed(
         project_id (str):
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -197,6 +208,7 @@ async def asyncio_detailed(
         project_id=project_id,
         page=page,
         size=size,
+        cursor=cursor,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -210,6 +222,7 @@ async def asyncio(
     project_id: str,
     page: int | Unset = 1,
     size: int | Unset = 10,
+    cursor: str | Unset = UNSET,
 ) -> ErrorResponse | HTTPValidationError | PaginatedDataSessionResponse | None:
     """List sessions
 
@@ -219,6 +232,7 @@ async def asyncio(
         project_id (str):
         page (int | Unset):  Default: 1.
         size (int | Unset):  Default: 10.
+        cursor (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -234,5 +248,6 @@ async def asyncio(
             project_id=project_id,
             page=page,
             size=size,
+            cursor=cursor,
         )
     ).parsed

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Tag
 from evrun.server.operations import NoParameters, Routes
 from evrun.server.requests import sent
 from evrun.server.store import datasets
+from evrun.server.store.pages import Window
 from evrun_models import (
     CreateDatapointRequest,
     CreateDatapointsByLogsRequest,
@@ -73,7 +74,7 @@ def get(scope: Scope, given: DatasetsGetParameters) -> Json:
 )
 def list_datapoints(scope: Scope, given: DatasetsListDatapointsParameters) -> Json:
     """Return a page of a dataset's datapoints."""
-    return datasets.list_datapoints(scope, given.dataset_id, page=given.page, size=given.size)
+    return datasets.list_datapoints(scope, given.dataset_id, Window.of(given))
 
 
 @routes.write(

@@ -9,6 +9,7 @@ from evrun.server.operations import Routes
 from evrun.server.refusals import NotFound
 from evrun.server.requests import parse_envelope, sent, settled
 from evrun.server.store import results, run_pages, runs, snapshots
+from evrun.server.store.pages import Window
 from evrun_models import (
     AddEvaluatorsRequest,
     CreateEvaluationLogRequest,
@@ -70,9 +71,7 @@ def get(scope: Scope, given: EvaluationsGetParameters) -> Json:
 )
 def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) -> Json:
     """Return a page of a run's datapoints."""
-    return snapshots.list_page(
-        scope, given.id, evaluatee_id=given.evaluatee_id, page=given.page, size=given.size
-    )
+    return snapshots.list_page(scope, given.id, Window.of(given), evaluatee_id=given.evaluatee_id)
 
 
 @routes.write_jointly(
@@ -191,8 +190,7 @@ def list_runs(scope: Scope, given: EvaluationsListParameters) -> Json:
             evaluatee_id=given.evaluatee_id,
         ),
         sort=wanted.get("sort", ()),
-        page=given.page,
-        size=given.size,
+        window=Window.of(given),
     )
 
 

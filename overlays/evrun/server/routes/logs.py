@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 from evrun.server.operations import Routes
 from evrun.server.requests import sent
 from evrun.server.store import log_pages, logs
+from evrun.server.store.pages import Window
 from evrun_models import (
     LogsGetParameters,
     LogsListParameters,
@@ -62,8 +63,7 @@ def list_logs(scope: Scope, given: LogsQuery) -> Json:
             verdicts=given.named(_EVALUATOR),
         ),
         sort=given.sort or (),
-        page=given.page,
-        size=given.size,
+        window=Window.of(given),
     )
 
 

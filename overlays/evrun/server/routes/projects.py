@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evrun.server.operations import NoParameters, Routes
 from evrun.server.store import projects
+from evrun.server.store.pages import Window
 from evrun_models import CreateProjectRequest, ProjectsGetParameters, ProjectsListParameters
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ routes = Routes()
 @routes.read("Projects_list", "/projects", ProjectsListParameters)
 def list_projects(scope: Scope, given: ProjectsListParameters) -> Json:
     """Return a page of projects."""
+    window = Window.of(given)
     if given.user_filter:
         # This server keeps no users, so none matches.
-        return projects.nothing(page=given.page, size=given.size)
+        return window.shown([], total=0, next_cursor=None)
     return projects.list_page(
         scope,
-        page=given.page,
-        size=given.size,
+        window,
         name_filter=given.filter,
         sort_by=given.sort_by,
         order=given.order,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evrun.server.operations import NoParameters, Routes
 from evrun.server.store import sessions
+from evrun.server.store.pages import Window
 from evrun_models import SessionsGetParameters, SessionsListParameters
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ routes = Routes()
 @routes.read("Sessions_list", "/sessions", SessionsListParameters)
 def list_sessions(scope: Scope, given: SessionsListParameters) -> Json:
     """Return a page of the sessions that a project has logs in."""
-    return sessions.list_page(scope, given.project_id, page=given.page, size=given.size)
+    return sessions.list_page(scope, given.project_id, Window.of(given))
 
 
 @routes.write("Sessions_create", "POST /sessions", NoParameters, None, status=201)

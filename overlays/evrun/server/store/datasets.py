@@ -10,12 +10,16 @@ from sqlalchemy import func, insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import NotFound, Rule
 from evrun.server.schema import datapoints, dataset_versions, datasets, logs, projects
+from evrun.server.store.ordering import Key
+from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Lock, Scope, now, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import RowMapping
+
+    from evrun.server.store.pages import Window
 
 
 def create(scope: Scope, project_id: str, *, name: str, description: str) -> Json:
@@ -54,16 +58,13 @@ def list_all(scope: Scope) -> list[Json]:
     return scope.all(query.order_by(datasets.c.id), lambda rows: present(scope, rows))
 
 
-def list_datapoints(scope: Scope, dataset_id: str, *, page: int, size: int) -> Json:
+def list_datapoints(scope: Scope, dataset_id: str, window: Window) -> Json:
     """Return a page of a dataset's datapoints, in the order in which they were added."""
     owned(scope, dataset_id)
-    query = (
-        select(datapoints)
-        .where(datapoints.c.dataset_id == dataset_id)
-        .order_by(datapoints.c.position)
-    )
-    return scope.page(
-        query, lambda rows: [datapoint_response(row) for row in rows], page=page, size=size
+    query = select(datapoints).where(datapoints.c.dataset_id == dataset_id)
+    position = Key(datapoints.c.position)
+    return page(
+        scope, query, [position], window, lambda rows: [datapoint_response(row) for row in rows]
     )
 
 

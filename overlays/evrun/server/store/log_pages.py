@@ -11,7 +11,8 @@ from evrun.server.refusals import Rule
 from evrun.server.schema import logs, model_configs, projects, results
 from evrun.server.store import feedback
 from evrun.server.store.logs import in_utc, present
-from evrun.server.store.ordering import MOST, sort_keys
+from evrun.server.store.ordering import MOST, Key, sort_keys
+from evrun.server.store.pages import page
 from evrun.server.store.searching import contains
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
+    from evrun.server.store.pages import Window
     from evrun.server.store.scope import Json, Scope
 
 
@@ -46,7 +48,7 @@ class Filters:
 
 
 def list_page(
-    scope: Scope, project_id: str, filters: Filters, *, sort: Sequence[str], page: int, size: int
+    scope: Scope, project_id: str, filters: Filters, *, sort: Sequence[str], window: Window
 ) -> Json:
     """Return a page of logs, newest first unless sorted."""
     scope.owned(projects, project_id, "project")
@@ -54,13 +56,10 @@ def list_page(
         select(logs)
         .join(model_configs, model_configs.c.id == logs.c.config_id)
         .where(logs.c.project_id == project_id, *_conditions(filters))
-        .order_by(
-            *sort_keys(sort, _column),
-            logs.c.created_at.desc(),
-            logs.c.id.desc(),
-        )
     )
-    return scope.page(query, lambda rows: present(scope, rows), page=page, size=size)
+    newest = (Key(logs.c.created_at, descending=True), Key(logs.c.id, descending=True))
+    keys = [*sort_keys(sort, _column), *newest]
+    return page(scope, query, keys, window, lambda rows: present(scope, rows))
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:

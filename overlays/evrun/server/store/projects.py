@@ -10,6 +10,8 @@ from evrun.server.identifiers import new_id
 from evrun.server.refusals import Conflict, Rule
 from evrun.server.schema import logs, model_configs, project_configs, projects
 from evrun.server.store.configs import config_response
+from evrun.server.store.ordering import sort_key
+from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Scope, now
 from evrun.server.store.searching import contains, fold
 
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from evrun.server.store.pages import Window
+
 FEEDBACK_TYPES = ("rating", "action", "issue", "correction", "comment")
 _SORTED_BY = {
-    "created_at": (projects.c.created_at,),
-    "updated_at": (projects.c.updated_at,),
-    "name": (projects.c.name,),
+    "created_at": projects.c.created_at,
+    "updated_at": projects.c.updated_at,
+    "name": projects.c.name,
 }
 
 
@@ -39,20 +43,16 @@ def get(scope: Scope, project_id: str) -> Json:
 
 
 def list_page(
-    scope: Scope, *, page: int, size: int, name_filter: str | None, sort_by: str, order: str
+    scope: Scope, window: Window, *, name_filter: str | None, sort_by: str, order: str
 ) -> Json:
     """Return a page of projects whose name contains `name_filter`, whatever its case."""
     query = select(projects).where(projects.c.organisation_id == scope.organisation_id)
     if name_filter:
         query = query.where(contains(projects.c.searchable, name_filter, "filter"))
-    keys = (*_SORTED_BY[sort_by], projects.c.id)
-    query = query.order_by(*(key.desc() if order == "desc" else key.asc() for key in keys))
-    return scope.page(query, lambda rows: _present(scope, rows), page=page, size=size)
-
-
-def nothing(*, page: int, size: int) -> Json:
-    """Return an empty page."""
-    return {"records": [], "page": page, "size": size, "total": 0}
+    keys = [
+        sort_key(each, descending=order == "desc") for each in (_SORTED_BY[sort_by], projects.c.id)
+    ]
+    return page(scope, query, keys, window, lambda rows: _present(scope, rows))
 
 
 def find_by_name(scope: Scope, name: str) -> RowMapping | None:

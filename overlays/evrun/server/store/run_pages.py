@@ -27,7 +27,8 @@ from evrun.server.store.configs import config_response
 from evrun.server.store.datasets import dataset_response
 from evrun.server.store.datasets import present as present_datasets
 from evrun.server.store.evaluators import evaluator_response
-from evrun.server.store.ordering import sort_keys
+from evrun.server.store.ordering import Key, sort_keys
+from evrun.server.store.pages import page
 from evrun.server.store.runs import evaluatee_of, run_row
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, RowMapping, Select
 
+    from evrun.server.store.pages import Window
     from evrun.server.store.scope import Json, Scope
 
 
@@ -80,15 +82,15 @@ def list_all(
 
 
 def list_page(
-    scope: Scope, project_id: str, filters: Filters, *, sort: Sequence[str], page: int, size: int
+    scope: Scope, project_id: str, filters: Filters, *, sort: Sequence[str], window: Window
 ) -> Json:
     """Return a page of a project's runs with their aggregates, newest first unless sorted."""
-    query = _select(scope, project_id, filters)
-    return scope.page(
-        query.order_by(*sort_keys(sort, _column), evaluation_runs.c.id.desc()),
+    return page(
+        scope,
+        _select(scope, project_id, filters),
+        [*sort_keys(sort, _column), Key(evaluation_runs.c.id, descending=True)],
+        window,
         lambda rows: _present(scope, rows, evaluatee_id=filters.evaluatee_id, with_aggregates=True),
-        page=page,
-        size=size,
     )
 
 

@@ -68,24 +68,6 @@ class Scope(NamedTuple):
         """Return what `present` makes of all rows, which it gets in parts."""
         return [shown for part in parts(self.rows(query)) for shown in present(part)]
 
-    def page(
-        self,
-        query: Select[Any],
-        present: Callable[[Sequence[RowMapping]], list[Json]],
-        *,
-        page: int,
-        size: int,
-        first: int = 0,
-    ) -> Json:
-        """Return one page of an ordered query. Pages count from `first`."""
-        rows = self.rows(query.limit(size).offset((page - first) * size))
-        return {
-            "records": present(rows),
-            "page": page,
-            "size": size,
-            "total": self.count(query),
-        }
-
 
 @cache
 def _owned(table: Table, lock: Lock | None) -> Select[Any]:

@@ -9,12 +9,16 @@ from sqlalchemy import func, insert, select, update
 from evrun.server.identifiers import new_id
 from evrun.server.refusals import Rule
 from evrun.server.schema import logs, projects, sessions
+from evrun.server.store.ordering import Key
+from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Scope, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import RowMapping
+
+    from evrun.server.store.pages import Window
 
 
 def create(scope: Scope, reference_id: str | None = None) -> str:
@@ -38,20 +42,17 @@ def get(scope: Scope, session_id: str) -> Json:
     return _present(scope, [scope.owned(sessions, session_id, "session")])[0]
 
 
-def list_page(scope: Scope, project_id: str, *, page: int, size: int) -> Json:
+def list_page(scope: Scope, project_id: str, window: Window) -> Json:
     """Return a page of the sessions that have logs of the project, newest first."""
     scope.owned(projects, project_id, "project")
-    query = (
-        select(sessions)
-        .where(
-            sessions.c.organisation_id == scope.organisation_id,
-            select(logs.c.id)
-            .where(logs.c.session_id == sessions.c.id, logs.c.project_id == project_id)
-            .exists(),
-        )
-        .order_by(sessions.c.id.desc())
+    query = select(sessions).where(
+        sessions.c.organisation_id == scope.organisation_id,
+        select(logs.c.id)
+        .where(logs.c.session_id == sessions.c.id, logs.c.project_id == project_id)
+        .exists(),
     )
-    return scope.page(query, lambda rows: _present(scope, rows), page=page, size=size, first=1)
+    newest = Key(sessions.c.id, descending=True)
+    return page(scope, query, [newest], window, lambda rows: _present(scope, rows))
 
 
 def resolve(scope: Scope, *, session_id: str | None, reference_id: str | None) -> str | None:

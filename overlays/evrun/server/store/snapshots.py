@@ -9,6 +9,8 @@ from sqlalchemy import select
 from evrun.server.schema import COUNTS, datapoints, dataset_versions, logs
 from evrun.server.store import logs as log_store
 from evrun.server.store.datasets import datapoint_response
+from evrun.server.store.ordering import Key
+from evrun.server.store.pages import page
 from evrun.server.store.runs import evaluatee_of, run_row
 
 if TYPE_CHECKING:
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from evrun.server.store.pages import Window
     from evrun.server.store.scope import Json, Scope
 
 
-def list_page(scope: Scope, run_id: str, *, evaluatee_id: str | None, page: int, size: int) -> Json:
+def list_page(scope: Scope, run_id: str, window: Window, *, evaluatee_id: str | None) -> Json:
     """Return a page of the rows that the run evaluates, in the dataset's order."""
     run = run_row(scope, run_id)
     evaluatee = evaluatee_of(scope, run_id, evaluatee_id)
@@ -30,7 +33,6 @@ def list_page(scope: Scope, run_id: str, *, evaluatee_id: str | None, page: int,
             dataset_versions.c.id == run["dataset_version_id"],
             datapoints.c.position < dataset_versions.c.datapoint_count,
         )
-        .order_by(datapoints.c.position)
     )
 
     def present(rows: Sequence[RowMapping]) -> list[Json]:
@@ -45,7 +47,7 @@ def list_page(scope: Scope, run_id: str, *, evaluatee_id: str | None, page: int,
         shown = {log["source_datapoint_id"]: log for log in log_store.present(scope, newest)}
         return [_snapshot(row, shown.get(row["id"])) for row in rows]
 
-    return scope.page(query, present, page=page, size=size, first=1)
+    return page(scope, query, [Key(datapoints.c.position)], window, present)
 
 
 def _snapshot(row: RowMapping, log: Json | None) -> Json:
