@@ -14,6 +14,7 @@ import httpx
 from attrs import evolve, field, frozen
 
 from evrun._logging import configure
+from evrun._plain import plain
 from evrun._retry import OnUnknown, RetryPolicy
 from evrun.errors import ConfigurationError
 
@@ -202,11 +203,12 @@ def _query(given: Mapping[str, object]) -> Query:
                 raise ConfigurationError(
                     f"extra_query: {name!r}: {each!r} is no text, number or bool."
                 )
-            pairs.append((name, str(each).lower() if isinstance(each, bool) else str(each)))
+            text = str(each).lower() if isinstance(each, bool) else str(each)
+            pairs.append((name, plain(text, f"extra_query[{name!r}]")))
     return tuple(pairs)
 
 
 def _body(given: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+    if not issubclass(type(given), Mapping):
         raise ConfigurationError("extra_body: expected a mapping of field names to JSON values.")
-    return dict(given)
+    return plain(given, "extra_body")

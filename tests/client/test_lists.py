@@ -76,12 +76,13 @@ def test_arguments_become_the_query(
 @pytest.mark.parametrize(
     ("method", "given", "sentence"),
     [
-        ("evaluations", {"sort": "status.asc"}, "sort: got str 'status.asc', expected a list"),
+        ("evaluations", {"sort": "status.asc"}, r"sort: got 'status.asc' \(str\), expected a list"),
         (
             "evaluations",
             {"sort": ["state.asc"]},
-            r"sort\[0\]: got 'state.asc'; the nearest is 'stat",
+            r"sort\[0\]: got 'state.asc' \(str\); the nearest known one is 'status.asc'",
         ),
+        ("evaluations", {"sort": ["x"]}, r"sort\[0\]: got 'x' \(str\). Possible: dataset.asc, "),
         ("evaluations", {"sort": ["evaluator-evfn_1.asc"]}, "or an EvaluatorSort"),
         ("evaluations", {"sort": [FeedbackSort("rating")]}, r"sort\[0\]: got FeedbackSort"),
         ("evaluations", {"sort": [EvaluatorSort("evfn_1", "up")]}, r"sort\[0\].order: got 'up'"),  # type: ignore[arg-type]
@@ -98,7 +99,11 @@ def test_arguments_become_the_query(
         ("logs", {"start_date": datetime(2024, 5, 1)}, "has no time zone"),  # noqa: DTZ001
         ("logs", {"source_filter": []}, "source_filter: it is empty"),
         ("logs", {"feedback_filter": {"rating": "good"}}, "expected a list"),
-        ("logs", {"evaluator_filter": {"evfn_1": ["yes"]}}, "got 'yes'; a verdict is True, False"),
+        (
+            "logs",
+            {"evaluator_filter": {"evfn_1": ["yes"]}},
+            r"got 'yes' \(str\), expected true or false or a number",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(method: str, given: dict[str, Any], sentence: str) -> None:

@@ -58,7 +58,6 @@ from evrun_api.models import (
     CreateEvaluationLogsRequest,
     CreateEvaluationRequest,
     CreateEvaluationResultLogRequest,
-    EvaluationLogItem,
     LogRequest,
     ProviderApiKeys,
     UpdateEvaluationStatusRequest,
@@ -114,7 +113,7 @@ class EvaluationCalls:
             client=self._client,
             body=CreateEvaluationLogsRequest(
                 logs=[
-                    EvaluationLogItem.from_dict(_bodies.log_item(log, f"logs[{index}]"))
+                    _bodies.item(log, f"logs[{index}]")
                     for index, log in enumerate(listed(logs, "logs"))
                 ]
             ),
@@ -141,11 +140,13 @@ class EvaluationCalls:
             evaluations_result.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=CreateEvaluationResultLogRequest(
-                log_id=LogId.parse(log_id, "log_id"),
-                evaluator_id=EvaluatorId.parse(evaluator_id, "evaluator_id"),
-                result=given(result),
-                error=given(error),
+            body=_bodies.checked(
+                CreateEvaluationResultLogRequest(
+                    log_id=LogId.parse(log_id, "log_id"),
+                    evaluator_id=EvaluatorId.parse(evaluator_id, "evaluator_id"),
+                    result=given(result),
+                    error=given(error),
+                )
             ),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
         )
@@ -206,7 +207,7 @@ class EvaluationCalls:
             evaluations_create.asyncio_detailed,
             ProjectId.parse(project_id, "project_id"),
             client=self._client,
-            body=body,
+            body=_bodies.checked(body),
         )
 
     def update_status(self, evaluation_id: object, *, status: Status) -> Call[EvaluationRun]:
@@ -216,7 +217,7 @@ class EvaluationCalls:
             evaluations_update_status.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=UpdateEvaluationStatusRequest(status=status),
+            body=_bodies.checked(UpdateEvaluationStatusRequest(status=status)),
         )
 
     def add_evaluators(

@@ -132,7 +132,7 @@ def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - th
     if not fits[return_type]:
         raise Rule(
             ("body", "result"),
-            f"The evaluator returns {return_type}; {value!r} is none.",
+            f"The evaluator's return type is {return_type}, and {value!r} does not fit it.",
             type="return_type",
         )
     try:
