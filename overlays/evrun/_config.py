@@ -211,4 +211,5 @@ def _query(given: Mapping[str, object]) -> Query:
 def _body(given: Mapping[str, Any]) -> dict[str, Any]:
     if not issubclass(type(given), Mapping):
         raise ConfigurationError("extra_body: expected a mapping of field names to JSON values.")
-    return plain(given, "extra_body")
+    body: dict[str, Any] = plain(given, "extra_body")
+    return body

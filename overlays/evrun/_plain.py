@@ -131,8 +131,8 @@ class Walk:
         self._again += values
         if self._again > MOST_AGAIN:
             raise Misfit(
-                f"more than {MOST_AGAIN} values are repetitions of the same list or mapping, or are "
-                "made by a mapping while it is read; pass fewer, or copies in plain dicts and lists"
+                f"more than {MOST_AGAIN} values are repetitions of the same list or mapping, or "
+                "are made by a mapping while it is read; pass fewer, or plain copies"
             )
 
     def _other(self, value: Any, kind: type) -> Any:

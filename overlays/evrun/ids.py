@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from evrun._yaml import dump_as_text
 from evrun.errors import InvalidIdError
@@ -303,7 +303,7 @@ def _text(value: object) -> str | None:
     """
     if type(value) is str:
         return value
-    return str.__str__(value) if issubclass(type(value), str) else None  # type: ignore[arg-type]
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
 def _type_of(value: str) -> type[Id] | None:

@@ -81,6 +81,8 @@ class Broken(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta:
         raise RuntimeError
 
+    dst = tzname = utcoffset  # type: ignore[assignment]
+
 
 class Shade(enum.Enum):
     DARK = "dark"
@@ -128,7 +130,7 @@ def _message_in_itself() -> ChatMessageWithToolCall:
 
 
 INSIDE: Final = "more than 100 lists and mappings lie inside one another here, or one holds itself."
-AGAIN: Final = "more than 50000 values are repetitions of the same list or mapping, or are made by"
+AGAIN: Final = "more than 50000 values are repetitions of the same list or mapping, or "
 PLAIN: Final = "pass str(value), or what it holds as a dict, list, text or number."
 
 HOSTILE: Final[dict[str, tuple[Any, str]]] = {
@@ -151,7 +153,10 @@ HOSTILE: Final[dict[str, tuple[Any, str]]] = {
     "a number as key": ({1: 2}, ": the key 1 (int) is no text; JSON's keys are."),
     "a key of half a pair": ({"\udfff": 1}, ": the text has half of a surrogate pair (U+DFFF)"),
     "half a pair": (["x\ud800"], "[0]: the text has half of a surrogate pair (U+D800) at posi"),
-    "NaN": ({"a": [float("nan")]}, ".a[0]: nan cannot be sent as JSON; send a finite number, or le"),
+    "NaN": (
+        {"a": [float("nan")]},
+        ".a[0]: nan cannot be sent as JSON; send a finite number, or le",
+    ),
     "5000 digits": (10**5000, ": the number has more than 4300 digits."),
     "no zone": (datetime(2024, 1, 1), ": 2024-01-01T00:00:00 has no time zone; use datetime.now("),  # noqa: DTZ001
     "a broken zone": (
