@@ -179,7 +179,8 @@ class Walk:
             raise
         except Exception as error:
             raise Misfit(
-                f"reading it, a {type(mapping).__name__}, raised {type(error).__name__}"
+                f"the mapping ({type(mapping).__name__}) raised {type(error).__name__} when it was "
+                "read"
             ) from error
         return entries
 

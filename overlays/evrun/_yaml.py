@@ -43,7 +43,7 @@ class _Finder:
         sys.meta_path.remove(self)
         spec = find_spec(name)
         loader: Any = spec and spec.loader
-        if loader is not None:
+        if loader is not None:  # another package may be called yaml
             run = loader.exec_module
 
             def run_and_teach(module: ModuleType) -> None:

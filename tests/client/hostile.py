@@ -141,10 +141,13 @@ HOSTILE: Final[dict[str, tuple[Any, str]]] = {
     "a billion laughs": (_laughs(), f"…: {AGAIN}"),
     "the same text again and again": (["x" * 10**6] * 10**5, "[67]: the body holds more than 671"),
     "an endless mapping": (Endless(int), f": {AGAIN}"),
-    "a mapping that raises": (Unreadable(int), ": reading it, a Unreadable, raised RuntimeError."),
+    "a mapping that raises": (
+        Unreadable(int),
+        ": the mapping (Unreadable) raised RuntimeError when it was read.",
+    ),
     "a value that raises": (
         Made(lambda: 1 // 0),
-        ": reading it, a Made, raised ZeroDivisionError.",
+        ": the mapping (Made) raised ZeroDivisionError when it was read.",
     ),
     "its own to_dict": (Converts(), ": JSON has no Converts; pass value.to_dict()."),
     "a liar": (Liar(), f": JSON has no Liar; {PLAIN}"),

@@ -136,15 +136,17 @@ def test_a_hostile_value_is_refused_at_its_place(
 def test_a_hostile_value_costs_little(name: str) -> None:
     """It is refused within milliseconds and a few MB, whatever it would grow to."""
     value, _ = HOSTILE[name]
-    tracemalloc.start()
     began = time.process_time()
     with pytest.raises(InvalidRequestError):
         plain(value, "x")
     took = time.process_time() - began
+    tracemalloc.start()
+    with pytest.raises(InvalidRequestError):
+        plain(value, "x")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20 * 1024 * 1024
-    assert took < 1  # ten times what it takes with its memory traced
+    assert peak < 10 * 1024 * 1024
+    assert took < 1  # it takes a twentieth, and more under coverage
 
 
 class Obliging(dict[str, Any]):
@@ -158,6 +160,10 @@ class Loud(dict[str, Any]):
         raise RuntimeError
 
     __iter__ = __len__ = keys = values = items
+
+
+class Several(list[Any]):
+    pass
 
 
 class LoudText(str):
@@ -189,6 +195,7 @@ KIND: list[tuple[Any, Any]] = [
     ({Colour.RED: 1}, {"red": 1}),
     (LogId("data_1"), "data_1"),
     (Pair(1, (2,)), [1, [2]]),
+    (Several([1, Several([2])]), [1, [2]]),
     (collections.OrderedDict(a=1), {"a": 1}),
     (collections.UserDict(a=1), {"a": 1}),
     (types.MappingProxyType({"a": 1}), {"a": 1}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fake_api import BASE_URL, KEY, FakeApi
@@ -63,6 +64,12 @@ def asked(method: str, **given: Any) -> list[tuple[str, str]]:
             "logs",
             {"start_date": datetime(2024, 5, 1, 12, tzinfo=UTC), "end_date": date(2024, 6, 1)},
             [("start_date", "2024-05-01T12:00:00+00:00"), ("end_date", "2024-06-01")],
+        ),
+        (
+            "logs",
+            # Zones had offsets of seconds, which the API's timestamps cannot say.
+            {"start_date": datetime(1900, 1, 1, tzinfo=ZoneInfo("Europe/Paris"))},
+            [("start_date", "1899-12-31T23:50:39+00:00")],
         ),
     ],
 )

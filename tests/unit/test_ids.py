@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import enum
+import importlib
 import json
 import pickle
 import sqlite3
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from evrun._yaml import dump_as_text
 from evrun.errors import InvalidIdError
 from evrun.ids import (
     ConfigId,
@@ -216,6 +218,8 @@ def test_parse_id_names_the_prefixes_it_knows() -> None:
     assert all(prefix in str(caught.value) for prefix in PREFIXED)
     with pytest.raises(InvalidIdError, match="id: got None"):
         parse_id(None)
+    with pytest.raises(InvalidIdError, match="id: 'data_' contains nothing after its prefix"):
+        parse_id("data_")
 
 
 def test_the_alias_is_kept_as_it_is() -> None:
@@ -286,6 +290,37 @@ def test_yaml_writes_an_id_as_text() -> None:
     assert yaml.safe_dump(data) == YAML
     assert yaml.dump(data) == YAML
     assert yaml.dump(data, Dumper=yaml.CSafeDumper) == YAML
+
+
+class Marked(str):
+    __slots__ = ()
+
+
+def test_yaml_is_taught_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module is found as ever, and taught once it has run; nothing else is looked for."""
+    dump_as_text(Marked)
+    assert yaml.safe_dump([Marked("x")]) == "- x\n"
+
+    monkeypatch.delitem(sys.modules, "yaml.representer")
+    before = [*sys.meta_path]
+    dump_as_text(LogId)
+    (finder,) = (each for each in sys.meta_path if each not in before)
+    assert finder.find_spec("yaml.nodes") is None
+    module = importlib.import_module("yaml.representer")
+    assert LogId in module.SafeRepresenter.yaml_multi_representers
+    assert LogId in module.Representer.yaml_multi_representers
+    assert sys.meta_path == before
+
+
+def test_another_package_may_be_called_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no representers is not found, as ever, and left alone."""
+    monkeypatch.setattr(yaml, "__path__", [])
+    monkeypatch.delitem(sys.modules, "yaml.representer")
+    before = [*sys.meta_path]
+    dump_as_text(LogId)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("yaml.representer")
+    assert sys.meta_path == before
 
 
 @pytest.mark.parametrize(

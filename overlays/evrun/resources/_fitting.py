@@ -314,8 +314,6 @@ class _Model:
         extra: dict[str, Any] = {}
         for key, value in entries.items():
             name = key_text(key, walk)
-            if value is UNSET:
-                continue
             if name in self.fields:
                 attribute, convert = self.fields[name]
                 into = made
