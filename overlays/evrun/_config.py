@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 
 from evrun import _address
 from evrun._logging import configure
+from evrun._plain import plain
 from evrun._retry import OnUnknown, RetryPolicy
 from evrun._shown import shown
 from evrun.errors import ConfigurationError
@@ -124,7 +125,7 @@ def changed(
         deadline=options.deadline if deadline is None else _seconds(deadline, "deadline"),
         headers={**options.headers, **_headers(_mapping(extra_headers, "extra_headers"))},
         query=(*options.query, *_query(_mapping(extra_query, "extra_query"))),
-        body={**options.body, **_mapping(extra_body, "extra_body")},
+        body={**options.body, **plain(_mapping(extra_body, "extra_body"), "extra_body")},
     )
 
 

@@ -215,12 +215,7 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
             "added to.",
             parameter="extra_body",
         )
-    try:
-        return json.dumps({**body, **extra}, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise errors.InvalidRequestError(
-            f"extra_body: {error}. Nothing was sent.", parameter="extra_body"
-        ) from error
+    return json.dumps({**body, **extra}, ensure_ascii=False).encode()
 
 
 def is_harmless(request: httpx.Request) -> bool:

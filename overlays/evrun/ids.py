@@ -11,8 +11,10 @@ they are. Making one checks it, so that whoever holds a `LogId` holds a log's id
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+import reprlib
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
+from evrun._yaml import dump_as_text
 from evrun.errors import InvalidIdError
 
 if TYPE_CHECKING:
@@ -86,17 +88,32 @@ class Id(str):
     """The canonical prefix first; empty for a token without one."""
     noun: ClassVar[str]
     """With its article, for messages: `a log id`."""
+    foreign: ClassVar[bool] = True
+    """Whether an id without a prefix may begin with the prefix of another resource."""
 
     if TYPE_CHECKING:
         # See PlainStr. Nobody asks an id whether it is a Python identifier.
         def isidentifier(self, _: Never) -> bool: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] # noqa: D102
 
-    def __init_subclass__(cls, *, noun: str, prefix: str = "", also: tuple[str, ...] = ()) -> None:
-        """Enter the class in the table of prefixes."""
+    def __init_subclass__(
+        cls,
+        *,
+        noun: str,
+        prefix: str = "",
+        also: tuple[str, ...] = (),
+        usual: str = "",
+        foreign: bool = True,
+    ) -> None:
+        """Enter the class in the table of prefixes.
+
+        A `usual` prefix is what servers give to ids of this type, without a promise: it names the
+        type where it is found, and is not asked of its ids.
+        """
         super().__init_subclass__()
         cls.noun = noun
         cls.prefixes = (prefix, *also) if prefix else ()
-        for each in cls.prefixes:
+        cls.foreign = foreign
+        for each in (*cls.prefixes, *([usual] if usual else [])):
             if _BY_PREFIX.setdefault(each, cls) is not cls:
                 raise TypeError(f"{each} already names {_BY_PREFIX[each].__name__}")
 
@@ -114,23 +131,30 @@ class Id(str):
             return value
         if cls is Id:
             raise TypeError("Id is the base of all ids: call parse_id, or a type such as LogId")
-        if not cls.accepts(value):
-            raise _refusal(cls, value, parameter)
-        return str.__new__(cls, value)
+        text = _text(value)
+        if not cls.accepts(text):
+            raise cls.refusal(value, parameter)
+        return str.__new__(cls, text)
 
     @classmethod
     def accepts(cls, value: object) -> bool:
         """Whether `value` is an id of this type."""
-        if not isinstance(value, str):
-            return False
-        if len(value) > MAX_LENGTH:
+        text = _text(value)
+        if text is None or len(text) > MAX_LENGTH:
             return False
         if not cls.prefixes:
-            return _TOKEN.fullmatch(value) is not None
+            return _TOKEN.fullmatch(text) is not None and (
+                cls.foreign or _type_of(text) in {None, cls}
+            )
         return any(
-            value.startswith(prefix) and _BODY.fullmatch(value, len(prefix))
+            text.startswith(prefix) and _BODY.fullmatch(text, len(prefix))
             for prefix in cls.prefixes
         )
+
+    @classmethod
+    def refusal(cls, value: object, parameter: str = "") -> InvalidIdError:
+        """Return the error for a `value` that `parse` refuses."""
+        return _refusal(cls, value, parameter)
 
     @classmethod
     def fault(cls, value: object) -> str:
@@ -141,9 +165,10 @@ class Id(str):
     def expected(cls) -> str:
         """Say in words what an id of this type looks like."""
         if not cls.prefixes:
+            but = "" if cls.foreign else ", without the prefix of another resource"
             return (
                 f"{cls.noun}: letters, digits and any of _ - . ~ : @, "
-                f"at most {MAX_LENGTH} characters, not '.' or '..'"
+                f"at most {MAX_LENGTH} characters, not '.' or '..'{but}"
             )
         starts = " or ".join(f"'{prefix}'" for prefix in cls.prefixes)
         return (
@@ -172,7 +197,7 @@ class Id(str):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         if not cls.prefixes:
-            pattern = f"^{_TOKEN.pattern}$"
+            pattern = f"^{_others(cls)}{_TOKEN.pattern}$"
         elif len(cls.prefixes) == 1:
             pattern = f"^{cls.prefixes[0]}{_BODY.pattern}$"
         else:
@@ -240,12 +265,23 @@ class FeedbackId(Id, prefix="ann_", noun="a feedback id"):
     """Names a piece of feedback (an annotation)."""
 
 
-class DatapointId(Id, noun="a datapoint id"):
-    """Names a row of a dataset. The contract documents no prefix: any one path segment will do."""
+class DatapointId(Id, noun="a datapoint id", usual="evtc_", foreign=False):
+    """Names a row of a dataset.
+
+    The contract documents no prefix: any one path segment will do, unless it begins with the prefix
+    of another resource. Servers give `evtc_…`.
+    """
 
 
 class ReferenceId(Id, noun="a log id or a reference of your own"):
-    """Names a parent log by its id or by the `reference_id` that you gave it."""
+    """Names a parent log by its id or by the `reference_id` that you gave it, which may be any."""
+
+
+def _others(cls: type[Id]) -> str:
+    """Return the part of a pattern that refuses the prefixes of other resources."""
+    if cls.foreign:
+        return ""
+    return f"(?!{'|'.join(each for each, kind in _BY_PREFIX.items() if kind is not cls)})"
 
 
 def parse_id(value: object, parameter: str = "") -> Id:
@@ -253,10 +289,21 @@ def parse_id(value: object, parameter: str = "") -> Id:
 
     Raises `InvalidIdError` for an unknown prefix; an error names the value as `parameter`.
     """
-    id_type = _type_of(value) if isinstance(value, str) else None
+    text = _text(value)
+    id_type = None if text is None else _type_of(text)
     if id_type is None:
         raise _refusal(None, value, parameter)
     return id_type.parse(value, parameter)
+
+
+def _text(value: object) -> str | None:
+    """Return a text without what a subclass makes of it: `str()` of an enum's member is its name.
+
+    None for what is no text.
+    """
+    if type(value) is str:
+        return value
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
 def _type_of(value: str) -> type[Id] | None:
@@ -266,24 +313,31 @@ def _type_of(value: str) -> type[Id] | None:
 
 def _refusal(cls: type[Id] | None, value: object, parameter: str) -> InvalidIdError:
     expected = cls.expected() if cls else f"an id that begins with one of {', '.join(_BY_PREFIX)}"
-    hint = "." if _other_type(cls, value) is None else "; did you swap arguments?"
+    text = _text(value)
+    swapped = text is not None and _other_type(cls, text)
+    hint = "; did you swap arguments?" if swapped else "."
     return InvalidIdError(
         f"{parameter or 'id'}: {_fault(cls, value)}{hint} Expected {expected}.",
         parameter=parameter or None,
-        value=value if isinstance(value, str) else repr(value),
+        value=_repr(value) if text is None else text,
         expected=expected,
     )
 
 
-def _fault(cls: type[Id] | None, value: object) -> str:  # noqa: C901, PLR0911 - one line a fault
+def _fault(cls: type[Id] | None, value: object) -> str:
     """Say what is wrong with `value`, the likeliest mistake first."""
     if value is None:
         return "got None"
-    if not isinstance(value, str):
-        return f"got {_shown(repr(value))} ({type(value).__name__}), not a string"
+    text = _text(value)
+    if text is None:
+        return f"got {_repr(value)} ({type(value).__name__}), not a string"
+    return _fault_of_text(cls, text)
+
+
+def _fault_of_text(cls: type[Id] | None, value: str) -> str:  # noqa: PLR0911 - one line a fault
     if not value:
         return "got an empty string"
-    shown = _shown(repr(str(value)))
+    shown = _shown(repr(value))
     if value != value.strip():
         return f"{shown} has white space around it; strip it"
     if other := _other_type(cls, value):
@@ -302,10 +356,16 @@ def _fault(cls: type[Id] | None, value: object) -> str:  # noqa: C901, PLR0911 -
     return f"{shown} contains {_culprit(actual, value)}"
 
 
-def _other_type(cls: type[Id] | None, value: object) -> type[Id] | None:
-    """Return the type that `value` fits instead, if it is the id of another resource."""
-    actual = _type_of(value) if isinstance(value, str) else None
-    return actual if actual is not cls and actual and actual.accepts(value) else None
+def _other_type(cls: type[Id] | None, value: str) -> type[Id] | None:
+    """Return the type that `value` is of instead, if it is the id of another resource."""
+    actual = _type_of(value)
+    if actual is None or actual is cls:
+        return None
+    if actual.accepts(value):
+        return actual
+    # Where any token may be an id, the prefix alone says whose it is.
+    misplaced = cls is not None and not cls.foreign and _TOKEN.fullmatch(value)
+    return actual if misplaced and len(value) <= MAX_LENGTH else None
 
 
 def _culprit(cls: type[Id], value: str) -> str:
@@ -326,5 +386,15 @@ def _name(character: str) -> str:
     return f"{kind} {character!r}"
 
 
+def _repr(value: object) -> str:
+    try:
+        return _shown(reprlib.repr(value))
+    except Exception:  # noqa: BLE001 - its own code, for a message
+        return f"a {type(value).__name__}"
+
+
 def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+dump_as_text(Id)

@@ -119,7 +119,7 @@ def test_what_is_given_is_sent_and_nothing_else(
         ),
         (
             lambda evrun: evrun.evaluations.add_evaluators("evrun_1", evaluator_ids="evfn_1"),
-            "evaluator_ids: got str 'evfn_1', expected a list",
+            "evaluator_ids: got 'evfn_1' (str), expected a list. Put brackets around",
         ),
     ],
 )

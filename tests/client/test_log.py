@@ -151,15 +151,18 @@ def test_a_typo_in_a_field_names_the_nearest_one(kind: str) -> None:
 @pytest.mark.parametrize(
     ("log", "message"),
     [
-        ("Paris", "log: got str, expected a mapping of the documented fields or a LogRequest."),
-        (None, "log: got NoneType, expected a mapping of the documented fields or a LogRequest."),
-        ({"inputs": {"a": [1, {2}]}}, "log.inputs.a[1]: a value of type set is nothing that JSON"),
-        ({"metadata": {1: "x"}}, "log.metadata: the key 1 is no text, as JSON's keys are."),
+        ("Paris", "log: got 'Paris' (str), expected a mapping of the documented fields or a Log"),
+        (None, "log: got None, expected a mapping of the documented fields or a LogRequest."),
+        ({"inputs": {"a": [1, {2}]}}, "log.inputs.a[1]: JSON has no set; pass list(value)."),
+        ({"metadata": {1: "x"}}, "log.metadata: the key 1 (int) is no text; JSON's keys are."),
         (
             {"duration": float("nan")},
-            "log.duration: nan is no number that JSON can say; send None.",
+            "log.duration: nan cannot be sent as JSON; send a finite number, or leave it out.",
         ),
-        ({"inputs": {"a": float("inf")}}, "log.inputs.a: inf is no number that JSON can say; send"),
+        (
+            {"inputs": {"a": float("inf")}},
+            "log.inputs.a: inf cannot be sent as JSON; send a finite",
+        ),
         ({"created_at": datetime(2024, 1, 1)}, "log.created_at: 2024-01-01T00:00:00 has no time z"),  # noqa: DTZ001
     ],
     ids=str,
@@ -176,7 +179,7 @@ def test_a_body_that_is_no_json_is_refused_at_its_place(kind: str, log: Any, mes
 def test_a_generated_model_with_a_value_that_is_no_json_is_refused(kind: str) -> None:
     """A hand-made LogRequest gets our error too, and never the encoder's."""
     api = FakeApi(body=CREATED)
-    with pytest.raises(InvalidRequestError, match="The request cannot be sent: Out of range float"):
+    with pytest.raises(InvalidRequestError, match="^log.duration: nan cannot be sent as JSON"):
         Logger(kind, api).log("evrun_1", datapoint_id="1", log=LogRequest(duration=float("nan")))
     assert api.requests == []
 

@@ -127,7 +127,7 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     ]
     assert sorted(server.outputs) == ["0", "7"]
     assert [str(logged[n].error).partition(":")[0] for n in (2, 3, 4, 6)] == [
-        *("items[2].log.output", "items[3].datapoint_id", "items[4]", "items[6]"),
+        *("items[2].log", "items[3].datapoint_id", "items[4]", "items[6].log.output"),
     ]
     refused = logged[1].error
     assert refused.fields[0].loc == ("body", "datapoint_id")

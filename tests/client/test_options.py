@@ -251,15 +251,24 @@ def test_options_that_cannot_be_followed_are_refused_at_once(
         assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"bytes", {1, 2}])
-def test_an_extra_body_that_is_no_json_is_our_error(
-    client: Evrun, server: Loopback, value: Any
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"extra_body": {1: "a"}}, "extra_body: the key 1 (int) is no text; JSON's keys are."),
+        ({"extra_body": {"a": {"b": [b"x"]}}}, "extra_body.a.b[0]: JSON has no bytes; pass value."),
+        ({"extra_body": {"a": float("nan")}}, "extra_body.a: nan cannot be sent as JSON; send a f"),
+        ({"extra_query": {"q": ["x\ud800"]}}, "extra_query['q']: the text has half of a surrogat"),
+    ],
+    ids=str,
+)
+def test_what_is_no_json_is_refused_at_once_by_its_place(
+    options: dict[str, Any], message: str
 ) -> None:
-    """What JSON cannot say is refused before anything is sent."""
-    with pytest.raises(InvalidRequestError, match="extra_body: .* Nothing was sent") as caught:
-        send_log(client.with_options(extra_body={"a": value}))
-    assert caught.value.parameter == "extra_body"
-    assert server.seen == []
+    """A view that could not send is never made; what `test_plain` lists is refused here too."""
+    for cls in (Evrun, AsyncEvrun):
+        with pytest.raises(InvalidRequestError) as caught:
+            cls(api_key=KEY, base_url=BASE_URL).with_options(**options)
+        assert str(caught.value).startswith(message)
 
 
 # Deadlines.

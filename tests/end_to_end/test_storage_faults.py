@@ -283,7 +283,7 @@ def test_a_local_client_on_a_disk_without_room(kind: str, tmp_path: Path) -> Non
 
     Where it may only read, it reads.
     """
-    local = {"Evrun": Evrun, "AsyncEvrun": AsyncEvrun}[kind].local
+    local = Evrun.local if kind == "Evrun" else AsyncEvrun.local
     with small_disk(8) as disk:
         with Evrun.local(disk / "evals.db") as client:
             client.projects.create(name="kept")

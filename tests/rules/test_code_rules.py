@@ -33,15 +33,9 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 
 # Imports run one way: a layer may import itself and those below it.
 LAYERS = (
-    (
-        "errors",
-        "_version",
-        "_sent",
-        "_files",
-        "_shown",
-        "_wording",
-    ),  # an error carries what was sent
-    ("ids", "_retry", "_clock", "_address"),
+    # An error carries what was sent.
+    ("errors", "_version", "_sent", "_files", "_shown", "_wording", "_yaml"),
+    ("ids", "_retry", "_clock", "_address", "_plain"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
     ("_config",),

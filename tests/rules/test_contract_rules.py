@@ -93,7 +93,15 @@ def test_the_overlay_accepts_exactly_what_the_pattern_accepts(value: str) -> Non
         fits = re.fullmatch(site["pattern"], value) and len(value) <= site["maxLength"]
         assert kind.accepts(value) == bool(fits)
     fits = re.fullmatch(UNPREFIXED, value) and len(value) <= ids.MAX_LENGTH
-    assert ids.DatapointId.accepts(value) == bool(fits)
+    assert ids.ReferenceId.accepts(value) == bool(fits)
+
+
+def test_the_overlay_takes_no_other_prefix_for_a_datapoint() -> None:
+    """The contract takes any token; one with another resource's prefix can only be a mistake."""
+    for prefix in PREFIXED:
+        assert re.fullmatch(UNPREFIXED, f"{prefix}1")
+        assert not ids.DatapointId.accepts(f"{prefix}1")
+        assert ids.DatapointId.accepts(f"{prefix.strip('_')}-1")
 
 
 def test_every_id_is_anchored_and_bounded() -> None:

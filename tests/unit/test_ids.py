@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import copy
+import enum
+import importlib
 import json
 import pickle
+import sqlite3
+import subprocess
+import sys
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from evrun._yaml import dump_as_text
 from evrun.errors import InvalidIdError
 from evrun.ids import (
     ConfigId,
@@ -31,7 +39,7 @@ from evrun.ids import (
     parse_id,
 )
 
-PREFIXED = {
+PREFIXED: dict[str, type[Id]] = {
     "evrun_": EvaluationRunId,
     "ev_": EvaluationRunId,
     "evv_": EvaluateeId,
@@ -118,17 +126,68 @@ def test_a_datapoint_id_is_one_path_segment(value: str, fault: str) -> None:
         DatapointId.parse(value, "datapoint_id")
     assert str(caught.value) == (
         f"datapoint_id: {fault}. Expected a datapoint id: letters, digits and any of _ - . ~ : @, "
-        "at most 128 characters, not '.' or '..'."
+        "at most 128 characters, not '.' or '..', without the prefix of another resource."
     )
 
 
 @pytest.mark.parametrize(
-    "value", ["evtc_1", "data_x", "row-7", "a.b", "..a", "x:1", "u@h", "~", "7"]
+    "value",
+    [
+        *("evtc_1", "row-7", "a.b", "..a", "x:1", "u@h", "~", "7", "Argentina"),
+        *("data-1", "pr-2", "evrunx", "row_1", "DATA_1", ".data_1", "my_data_1"),
+    ],
 )
 def test_a_datapoint_id_has_no_prefix(value: str) -> None:
     """Any path-safe token names a datapoint: the contract documents no prefix."""
     assert DatapointId(value) == value
     assert ReferenceId(value) == value
+
+
+@pytest.mark.parametrize("prefix", sorted(PREFIXED))
+def test_another_resources_prefix_is_no_datapoint_id(prefix: str) -> None:
+    """Only a mistake can put it there, whatever follows; a reference of one's own may look so."""
+    noun = PREFIXED[prefix].noun
+    for value in (f"{prefix}1", prefix, f"{prefix}1.2"):
+        with pytest.raises(InvalidIdError) as caught:
+            DatapointId.parse(value, "datapoint_id")
+        assert str(caught.value).startswith(
+            f"datapoint_id: `{value}` is {noun}; did you swap arguments? Expected a datapoint id: "
+        )
+        assert ReferenceId(value) == value
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(PREFIXED.values()))
+def test_a_datapoint_id_in_another_place_is_a_swap(kind: type[Id]) -> None:
+    """Servers give datapoints ids with `evtc_`: it is recognised wherever it does not belong."""
+    with pytest.raises(InvalidIdError) as caught:
+        kind.parse("evtc_1", "place")
+    assert str(caught.value).startswith(
+        "place: `evtc_1` is a datapoint id; did you swap arguments? Expected "
+    )
+
+
+class Row(str, enum.Enum):  # noqa: UP042 - `StrEnum` has the right text anyway
+    FIRST = "evtc_1"
+
+
+def test_an_id_is_the_text_that_was_checked() -> None:
+    """`str()` of an enum's member is its name: the id is what the member is, not its name."""
+    assert DatapointId(Row.FIRST) == "evtc_1"
+    assert str(parse_id(Row.FIRST)) == "evtc_1"
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("value", [Hostile(), [Hostile()], 10**5000], ids=type)
+def test_what_cannot_be_shown_is_refused_too(value: object) -> None:
+    """An object whose `repr` raises gets our error, not its own."""
+    with pytest.raises(
+        InvalidIdError, match=rf"id: got .* \({type(value).__name__}\), not a string"
+    ):
+        LogId(value)
 
 
 @given(st.sampled_from(sorted(PREFIXED)), BODY)
@@ -159,6 +218,8 @@ def test_parse_id_names_the_prefixes_it_knows() -> None:
     assert all(prefix in str(caught.value) for prefix in PREFIXED)
     with pytest.raises(InvalidIdError, match="id: got None"):
         parse_id(None)
+    with pytest.raises(InvalidIdError, match="id: 'data_' contains nothing after its prefix"):
+        parse_id("data_")
 
 
 def test_the_alias_is_kept_as_it_is() -> None:
@@ -213,6 +274,69 @@ def test_the_base_cannot_be_made() -> None:
         Id("data_1")
 
 
+def test_sqlite_takes_an_id() -> None:
+    """An id is bound as its text."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        row = database.execute("SELECT ?, typeof(?)", (LogId("data_1"), LogId("data_1"))).fetchone()
+    assert row == ("data_1", "text")
+
+
+YAML = "id: data_1\nids:\n- data_1\n- evtc_1\n"
+
+
+def test_yaml_writes_an_id_as_text() -> None:
+    """Each of PyYAML's dumpers writes the text, without a tag that only Python reads."""
+    data = {"id": LogId("data_1"), "ids": [LogId("data_1"), DatapointId("evtc_1")]}
+    assert yaml.safe_dump(data) == YAML
+    assert yaml.dump(data) == YAML
+    assert yaml.dump(data, Dumper=yaml.CSafeDumper) == YAML
+
+
+class Marked(str):
+    __slots__ = ()
+
+
+def test_yaml_is_taught_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module is found as ever, and taught once it has run; nothing else is looked for."""
+    dump_as_text(Marked)
+    assert yaml.safe_dump([Marked("x")]) == "- x\n"
+
+    monkeypatch.delitem(sys.modules, "yaml.representer")
+    before = [*sys.meta_path]
+    dump_as_text(LogId)
+    (finder,) = (each for each in sys.meta_path if each not in before)
+    assert finder.find_spec("yaml.nodes", None) is None
+    module = importlib.import_module("yaml.representer")
+    assert LogId in module.SafeRepresenter.yaml_multi_representers
+    assert LogId in module.Representer.yaml_multi_representers
+    assert sys.meta_path == before
+
+
+def test_another_package_may_be_called_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no representers is not found, as ever, and left alone."""
+    monkeypatch.setattr(yaml, "__path__", [])
+    monkeypatch.delitem(sys.modules, "yaml.representer")
+    before = [*sys.meta_path]
+    dump_as_text(LogId)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("yaml.representer")
+    assert sys.meta_path == before
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["import yaml, evrun", "import evrun, sys\nassert 'yaml' not in sys.modules\nimport yaml"],
+    ids=["yaml first", "evrun first"],
+)
+def test_yaml_may_be_imported_first_or_last(imports: str) -> None:
+    """Which of the two a program imports first makes no difference, and evrun imports no yaml."""
+    code = f"{imports}\nprint(yaml.safe_dump([evrun.LogId('data_1')]), end='')"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == (
+        "- data_1\n"
+    )
+
+
 class Record(BaseModel):
     log: LogId
     run: EvaluationRunId
@@ -234,7 +358,11 @@ def test_pydantic_validates_and_dumps_ids() -> None:
     [
         (LogId, "^data_[A-Za-z0-9_-]+$"),
         (EvaluationRunId, "^(evrun_|ev_)[A-Za-z0-9_-]+$"),
-        (DatapointId, r"^\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$"),
+        (ReferenceId, r"^\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$"),
+        (
+            DatapointId,
+            f"^(?!{'|'.join(PREFIXED)})" + r"\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$",
+        ),
     ],
 )
 def test_pydantic_says_the_pattern_in_json_schema(kind: type[Id], pattern: str) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import TYPE_CHECKING, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from evrun._plain import described
 from evrun.errors import InvalidRequestError
+from evrun.resources._fitting import fitted
 from evrun_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
     from evrun.ids import Id
 
 T = TypeVar("T")
+X = TypeVar("X", bound=str)
+
+MOST: Final = 1_000_000
+"""Values in one list: what yields more may never end."""
 
 
 def given(value: T | None) -> T | Unset:
@@ -20,9 +27,27 @@ def given(value: T | None) -> T | Unset:
     return UNSET if value is None else value
 
 
-def given_filter(values: Iterable[T] | None, parameter: str) -> list[T] | Unset:
-    """Return the values that a filter lets pass; None is left out of the request."""
-    return UNSET if values is None else filter_values(values, parameter)
+def given_text(value: str | None, parameter: str) -> str | Unset:
+    """Return a text; None is left out of the request. Raises `InvalidRequestError`."""
+    return UNSET if value is None else text(value, parameter)
+
+
+def text(value: str, parameter: str) -> str:
+    """Return a text that can be sent. Raises `InvalidRequestError`."""
+    return str(fitted(str, value, parameter))
+
+
+def given_filter(values: Iterable[X] | None, parameter: str) -> list[X] | Unset:
+    """Return the texts that a filter lets pass; None is left out of the request."""
+    return UNSET if values is None else filter_texts(values, parameter)
+
+
+def filter_texts(values: Iterable[X], parameter: str) -> list[X]:
+    """Like `filter_values`, for texts."""
+    return [
+        cast("X", text(value, f"{parameter}[{index}]"))
+        for index, value in enumerate(filter_values(values, parameter))
+    ]
 
 
 def given_id_filter(
@@ -65,19 +90,16 @@ def given_moment(value: date | datetime | None, parameter: str) -> date | dateti
 
     Raises `InvalidRequestError`.
     """
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise InvalidRequestError(
-            f"{parameter}: {value.isoformat()} has no time zone; "
-            "use datetime.now(timezone.utc), or value.astimezone().",
-            parameter=parameter,
-        )
+    if isinstance(value, datetime):
+        moment: datetime = fitted(datetime, value, parameter)
+        return moment
     return _date(value, parameter)
 
 
 def _date(value: date | None, parameter: str) -> date | Unset:
     if value is not None and not isinstance(value, date):
         raise InvalidRequestError(
-            f"{parameter}: got {type(value).__name__} {value!r}, expected a datetime.date. "
+            f"{parameter}: got {described(value)}, expected a datetime.date. "
             "Use date.fromisoformat.",
             parameter=parameter,
         )
@@ -107,10 +129,16 @@ def given_id_list(
 def listed(values: Iterable[T], parameter: str) -> list[T]:
     """Return `values` as a list. Raises `InvalidRequestError` for a single one."""
     # A text is iterable too, letter by letter: the commonest slip.
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes) or not issubclass(type(values), Iterable):
         raise InvalidRequestError(
-            f"{parameter}: got {type(values).__name__} {str(values)[:60]!r}, expected a list. "
+            f"{parameter}: got {described(values)}, expected a list. "
             "Put brackets around a single one.",
             parameter=parameter,
         )
-    return list(values)
+    several = [*islice(values, MOST + 1)]
+    if len(several) > MOST:
+        raise InvalidRequestError(
+            f"{parameter}: it has more than {MOST} entries, or never ends. Send it in parts.",
+            parameter=parameter,
+        )
+    return several

@@ -60,7 +60,6 @@ from evrun_api.models import (
     CreateEvaluationLogsRequest,
     CreateEvaluationRequest,
     CreateEvaluationResultLogRequest,
-    EvaluationLogItem,
     LogRequest,
     ProviderApiKeys,
     UpdateEvaluationStatusRequest,
@@ -116,7 +115,7 @@ class EvaluationCalls:
             client=self._client,
             body=CreateEvaluationLogsRequest(
                 logs=[
-                    EvaluationLogItem.from_dict(_bodies.log_item(log, f"logs[{index}]"))
+                    _bodies.item(log, f"logs[{index}]")
                     for index, log in enumerate(listed(logs, "logs"))
                 ]
             ),
@@ -143,11 +142,13 @@ class EvaluationCalls:
             evaluations_result.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=CreateEvaluationResultLogRequest(
-                log_id=LogId.parse(log_id, "log_id"),
-                evaluator_id=EvaluatorId.parse(evaluator_id, "evaluator_id"),
-                result=given(result),
-                error=given(error),
+            body=_bodies.checked(
+                CreateEvaluationResultLogRequest(
+                    log_id=LogId.parse(log_id, "log_id"),
+                    evaluator_id=EvaluatorId.parse(evaluator_id, "evaluator_id"),
+                    result=given(result),
+                    error=given(error),
+                )
             ),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
         )
@@ -215,7 +216,7 @@ class EvaluationCalls:
             evaluations_create.asyncio_detailed,
             ProjectId.parse(project_id, "project_id"),
             client=self._client,
-            body=body,
+            body=_bodies.checked(body),
         )
 
     def update_status(self, evaluation_id: object, *, status: Status) -> Call[EvaluationRun]:
@@ -225,7 +226,7 @@ class EvaluationCalls:
             evaluations_update_status.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=UpdateEvaluationStatusRequest(status=status),
+            body=_bodies.checked(UpdateEvaluationStatusRequest(status=status)),
         )
 
     def add_evaluators(

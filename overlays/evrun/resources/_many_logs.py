@@ -17,6 +17,7 @@ from attrs import evolve
 from evrun import _failures
 from evrun._batching import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves, key_of, waves
 from evrun._exchange import Trail, parser_error
+from evrun._plain import Misfit, Walk
 from evrun.errors import (
     ContentTooLargeError,
     InvalidRequestError,
@@ -26,6 +27,7 @@ from evrun.errors import (
 from evrun.ids import EvaluationRunId
 from evrun.logged import InvalidItemError, LoggedItem, LoggedItems, LogsStoppedError
 from evrun.resources import _bodies
+from evrun.resources._fitting import check_fields
 from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
@@ -63,7 +65,6 @@ _MAY_BE_OF_THE_RUN: Final = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
 _TAKES_NO_LOGS: Final = ("pending", "completed", "cancelled")
-_REQUIRED: Final = ("datapoint_id", "log")
 
 
 class ManyLogs:
@@ -251,35 +252,27 @@ def _takes_none(run: EvaluationRun) -> InvalidRequestError | None:
 
 def _check_fields(item: object, parameter: str) -> None:
     """Raise `InvalidRequestError` for what a program gets wrong in every item alike."""
-    if not isinstance(item, Mapping):
+    fields = _mapping(item, parameter, '{"datapoint_id": …, "log": {…}}')
+    check_fields(EvaluationLogItem, fields, parameter)
+    try:
+        log = Walk().take(fields["log"])
+    except Misfit:
+        return  # not the mapping's fields are at fault: this item fails, and others do not
+    place = f"{parameter}.log"
+    check_fields(LogRequest, _mapping(log, place, '{"output": "Paris"}'), place)
+
+
+def _mapping(value: object, parameter: str, example: str) -> dict[Any, Any]:
+    try:
+        taken = Walk().take(value)
+    except Misfit:
+        taken = None
+    if not isinstance(taken, dict):
         raise InvalidRequestError(
-            f"{parameter}: got {type(item).__name__}, expected a mapping such as "
-            '{"datapoint_id": …, "log": {…}}.',
+            f"{parameter}: got {type(value).__name__}, expected a mapping such as {example}.",
             parameter=parameter,
         )
-    own = _bodies.names(EvaluationLogItem)
-    for name in item:
-        if name not in own and name in _bodies.names(LogRequest):
-            raise InvalidRequestError(
-                f"{parameter}: unknown field {name!r}; it belongs to the log: put it under "
-                f"log={{{name!r}: …}}.",
-                parameter=f"{parameter}.{name}",
-            )
-    _bodies.check_names(EvaluationLogItem, item, parameter)
-    for name in _REQUIRED:
-        if name not in item:
-            raise InvalidRequestError(
-                f"{parameter}: {name!r} is required.", parameter=f"{parameter}.{name}"
-            )
-    log = item["log"]
-    if isinstance(log, Mapping):
-        _bodies.check_names(LogRequest, log, f"{parameter}.log")
-    elif not isinstance(log, LogRequest | None):
-        raise InvalidRequestError(
-            f"{parameter}.log: got {type(log).__name__}, expected a mapping such as "
-            '{"output": "Paris"}.',
-            parameter=f"{parameter}.log",
-        )
+    return taken
 
 
 def _positive(value: object, parameter: str) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, get_args
 
+from evrun._plain import described
 from evrun.errors import InvalidRequestError
 from evrun.ids import EvaluatorId
 from evrun.resources._arguments import listed
+from evrun.resources._fitting import nearest
 from evrun.sorting import EvaluatorSort, FeedbackSort, LogColumn, LogSort, Order, RunColumn, RunSort
 from evrun_api.types import UNSET, Unset
 
@@ -55,9 +56,8 @@ def _order(order: str, parameter: str) -> str:
 def _column(value: object, known: tuple[str, ...], other: str, parameter: str) -> str:
     if isinstance(value, str) and value in known:
         return value
-    nearest = get_close_matches(str(value), known, n=1, cutoff=0)[0]
     alternatives = f"{', '.join(known)}, or {other}" if other else " or ".join(known)
     raise InvalidRequestError(
-        f"{parameter}: got {value!r}; the nearest is {nearest!r}. Possible: {alternatives}.",
+        f"{parameter}: got {described(value)}{nearest(value, known)}. Possible: {alternatives}.",
         parameter=parameter,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evrun.errors import InvalidRequestError
 from evrun.ids import DatasetId, LogId, PlainStr, ProjectId
 from evrun.resources import _bodies
-from evrun.resources._arguments import given, id_list
+from evrun.resources._arguments import given, id_list, listed
 from evrun.resources._call import Call, bind
 from evrun.results import Datapoint, Dataset, Page
 from evrun_api.api.datasets import (
@@ -44,7 +44,7 @@ class _Calls:
             datasets_create.asyncio_detailed,
             ProjectId.parse(project_id, "project_id"),
             client=self._client,
-            body=CreateDatasetRequest(name=name, description=description),
+            body=_bodies.checked(CreateDatasetRequest(name=name, description=description)),
         )
 
     def get(self, dataset_id: object) -> Call[Dataset]:
@@ -93,7 +93,7 @@ class _Calls:
             dataset_id,
             [
                 _bodies.body(CreateDatapointRequest, row, {}, f"datapoints[{index}]")
-                for index, row in enumerate(datapoints)
+                for index, row in enumerate(listed(datapoints, "datapoints"))
             ],
         )
 

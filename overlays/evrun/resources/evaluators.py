@@ -54,14 +54,16 @@ class _Calls:
             evaluators_create.sync_detailed,
             evaluators_create.asyncio_detailed,
             client=self._client,
-            body=CreateEvaluatorRequest(
-                name=name,
-                description=description,
-                arguments_type=arguments_type,
-                return_type=return_type,
-                type_=type,
-                code=given(code),
-                model_config=_model_config(model_config),
+            body=_bodies.checked(
+                CreateEvaluatorRequest(
+                    name=name,
+                    description=description,
+                    arguments_type=arguments_type,
+                    return_type=return_type,
+                    type_=type,
+                    code=given(code),
+                    model_config=_model_config(model_config),
+                )
             ),
         )
 
@@ -99,13 +101,15 @@ class _Calls:
             evaluators_update.asyncio_detailed,
             EvaluatorId.parse(evaluator_id, "evaluator_id"),
             client=self._client,
-            body=UpdateEvaluatorRequest(
-                name=given(name),
-                description=given(description),
-                arguments_type=given(arguments_type),
-                return_type=given(return_type),
-                code=given(code),
-                model_config=_model_config(model_config),
+            body=_bodies.checked(
+                UpdateEvaluatorRequest(
+                    name=given(name),
+                    description=given(description),
+                    arguments_type=given(arguments_type),
+                    return_type=given(return_type),
+                    code=given(code),
+                    model_config=_model_config(model_config),
+                )
             ),
         )
 

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve
 
-from evrun.errors import InvalidRequestError
 from evrun.ids import EvaluatorId, LogId, PlainStr, ProjectId
-from evrun.resources._arguments import filter_values, given, given_filter, given_moment
+from evrun.resources import _bodies
+from evrun.resources._arguments import (
+    filter_texts,
+    filter_values,
+    given,
+    given_filter,
+    given_moment,
+    given_text,
+    text,
+)
 from evrun.resources._call import Call, bind
+from evrun.resources._fitting import fitted
 from evrun.resources._sorting import log_sort
 from evrun.results import Log, Page
 from evrun_api.api.logs import logs_get, logs_list, logs_update, logs_update_by_ref
@@ -68,8 +77,8 @@ class _Calls:
             logs_list.asyncio_detailed,
             client=self._client,
             project_id=ProjectId.parse(project_id, "project_id"),
-            search=given(search),
-            metadata_search=given(metadata_search),
+            search=given_text(search, "search"),
+            metadata_search=given_text(metadata_search, "metadata_search"),
             version_status=given(version_status),
             start_date=given_moment(start_date, "start_date"),
             end_date=given_moment(end_date, "end_date"),
@@ -103,18 +112,21 @@ class _Calls:
             logs_update_by_ref.sync_detailed,
             logs_update_by_ref.asyncio_detailed,
             client=self._client,
-            reference_id=reference_id,
+            reference_id=text(reference_id, "reference_id"),
             body=_update(output, error, duration),
         )
 
 
 def _update(output: str | None, error: str | None, duration: float | None) -> UpdateLogRequest:
-    return UpdateLogRequest(output=given(output), error=given(error), duration=given(duration))
+    return _bodies.checked(
+        UpdateLogRequest(output=given(output), error=given(error), duration=given(duration))
+    )
 
 
 def _by_feedback(labels: FeedbackFilter) -> Iterator[tuple[str, str]]:
-    for kind, each in labels.items():
-        for label in filter_values(each, f"feedback_filter[{kind!r}]"):
+    for given_kind, each in labels.items():
+        kind = text(given_kind, "feedback_filter")
+        for label in filter_texts(each, f"feedback_filter[{kind!r}]"):
             yield f"feedback-{kind}_filter", label
 
 
@@ -123,13 +135,9 @@ def _by_verdict(verdicts: EvaluatorFilter) -> Iterator[tuple[str, str]]:
         evaluator_id = EvaluatorId.parse(given_id, "evaluator_filter")
         place = f"evaluator_filter[{str(evaluator_id)!r}]"
         for verdict in filter_values(each, place):
-            if not isinstance(verdict, bool | int | float):
-                raise InvalidRequestError(
-                    f"{place}: got {verdict!r}; a verdict is True, False or a number.",
-                    parameter=place,
-                )
             # As JSON, in which a verdict is posted: `true`, `0.5`.
-            yield f"evaluator-{evaluator_id}_filter", json.dumps(verdict)
+            said = json.dumps(fitted(bool | float, verdict, place))
+            yield f"evaluator-{evaluator_id}_filter", said
 
 
 class Logs:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve
 
 from evrun.ids import DirectoryId, PlainStr, ProjectId
-from evrun.resources._arguments import given, given_id
+from evrun.resources import _bodies
+from evrun.resources._arguments import given, given_id, given_text
 from evrun.resources._call import Call, bind
 from evrun.results import Page, Project
 from evrun_api.api.projects import projects_create, projects_get, projects_list
@@ -32,8 +33,10 @@ class _Calls:
             projects_create.sync_detailed,
             projects_create.asyncio_detailed,
             client=self._client,
-            body=CreateProjectRequest(
-                name=name, directory_id=given_id(DirectoryId, directory_id, "directory_id")
+            body=_bodies.checked(
+                CreateProjectRequest(
+                    name=name, directory_id=given_id(DirectoryId, directory_id, "directory_id")
+                )
             ),
         )
 
@@ -62,8 +65,8 @@ class _Calls:
             projects_list.sync_detailed,
             projects_list.asyncio_detailed,
             client=self._client,
-            filter_=given(filter),
-            user_filter=given(user_filter),
+            filter_=given_text(filter, "filter"),
+            user_filter=given_text(user_filter, "user_filter"),
             sort_by=sort_by,
             order=order,
             page=page,

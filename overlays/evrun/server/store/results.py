@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, insert, select, update
@@ -134,7 +133,7 @@ def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - th
     if not fits[return_type]:
         raise Rule(
             ("body", "result"),
-            f"The evaluator returns {return_type}, and {json.dumps(value)} is not a {return_type}.",
+            f"The evaluator's return type is {return_type}, and {value!r} does not fit it.",
             type="return_type",
         )
     return float(value)
