@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from evrun._exchange import ANSWERS
+from evrun._threads import in_threads
 from evrun.errors import InvalidRequestError, RequestError
 
 if TYPE_CHECKING:
@@ -55,12 +55,7 @@ def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     try:
         calls = next(flow)
         while True:
-            if len(calls) == 1:
-                outcomes = [_outcome(calls[0])]
-            else:
-                with ThreadPoolExecutor(min(many.concurrency, len(calls)), "evrun-log") as threads:
-                    outcomes = list(threads.map(_outcome, calls))
-            calls = flow.send(outcomes)
+            calls = flow.send(in_threads(_outcome, calls, many.concurrency))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result

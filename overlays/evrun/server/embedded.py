@@ -19,9 +19,10 @@ from sqlalchemy import URL
 from evrun.server.app import create_app
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
-from evrun.server.hosting import Host
+from evrun.server.hosting import Host, NoThread, Visitor
 from evrun.server.operations import PREFIX
 from evrun.server.refusals import DatabaseUnusable, Unavailable
+from evrun.server.threads import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,9 @@ class EmbeddedServer:
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
         self._cell = _Cell(partial(create_app, database, local_key=self.key, faults=faults))
-        # Also when the object is forgotten, and at the interpreter's exit.
-        self._finalizer = weakref.finalize(self, self._cell.close)
+        # When the object is forgotten, and at the interpreter's exit: handlers of `atexit` that
+        # were registered before run after this, and may still ask.
+        self._finalizer = weakref.finalize(self, self._cell.stop)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
@@ -86,12 +88,14 @@ class EmbeddedServer:
         if not self._cell.started:
             # Opening the file takes a while: not on the caller's loop. Only that: a caller who is
             # cancelled while a thread hands the request over could not take it back.
-            await asyncio.to_thread(self._cell.start, request)
+            start = partial(self._cell.start, request)
+            await asyncio.wrap_future(begin(start, "evrun-start"))
         return self._cell.submit(request, content)
 
     def close(self) -> None:
         """Let requests under way finish, then close the file. Closing twice is fine."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._cell.stop(for_good=True)
 
 
 class _Cell:
@@ -117,7 +121,7 @@ class _Cell:
         with self._lock:
             return self._started(request).submit(request, content)
 
-    def _started(self, request: httpx.Request) -> Host:
+    def _started(self, request: httpx.Request) -> Host | Visitor:
         if self._closed:
             raise httpx.ConnectError(
                 "the embedded server is closed; make a new Evrun.local(…)", request=request
@@ -125,13 +129,16 @@ class _Cell:
         if self._host is None:
             try:
                 self._host = Host(self._make_app())
+            except NoThread:
+                return Visitor(self._make_app())
             except (DatabaseUnusable, Unavailable) as error:
                 raise httpx.ConnectError(str(error), request=request) from error
         return self._host
 
-    def close(self) -> None:
+    def stop(self, *, for_good: bool = False) -> None:
+        """Let requests under way finish, then close the file. The next request starts again."""
         with self._lock:
-            self._closed = True
+            self._closed |= for_good
             host, self._host = self._host, None
         if host is not None:
             host.stop()
