@@ -16,10 +16,13 @@ import httpx
 from evrun import errors
 from evrun._clock import TIME_LEFT
 from evrun._config import DEFAULT_BASE_URL, EMBEDDED_HOST
+from evrun._proxies import VIA
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
 
 if TYPE_CHECKING:
+    from evrun._proxies import Via
+
     Outcome = httpx.Response | httpx.HTTPError
 
 _REQUEST_ID: Final = "X-Request-ID"
@@ -42,8 +45,6 @@ _NOT_TRUSTED_BY_IT: Final = (
 )
 _NO_TLS: Final = "What listens there does not speak TLS: is it http://… instead of https://…?"
 
-_PROXY: Final = "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
-
 _TLS_REFUSALS: Final = (
     # As OpenSSL says it, below httpx; and rustls, below pyreqwest.
     (re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate"), _UNTRUSTED),
@@ -61,6 +62,9 @@ _TLS_REFUSALS: Final = (
     ),
 )
 """Handshakes that fail the same way each time, and what to do about them."""
+
+_OF_PROXIES: Final = frozenset({403, 407, 502, 503, 504})
+"""Statuses that a proxy answers instead of the server."""
 
 _BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
     400: (errors.BadRequestError, "The server could not read the request."),
@@ -188,7 +192,7 @@ def _transport_error(
         )
     refusal = _tls_refusal(error)
     if isinstance(error, _UNSENT) or refusal:
-        advice = refusal or (_PROXY if isinstance(error, httpx.ProxyError) else None)
+        advice = refusal or (_refused_by(request) if isinstance(error, httpx.ProxyError) else None)
         return errors.ConnectError(
             f"{where}: cannot connect ({_reason(error)}). Nothing was sent. "
             f"{advice or _who_is_there(request)}",
@@ -222,7 +226,19 @@ def _outcome(*, ambiguous: bool) -> str:
     return "It is safe to ask again."
 
 
+def _refused_by(request: httpx.Request) -> str | None:
+    via: Via | None = request.extensions.get(VIA)
+    if via is None:
+        return "The proxy refused: check it where your http_client or transport is set up."
+    return (
+        f"The proxy {via.proxy.url} of {via.source} refused: check it, and the user and password "
+        "in it."
+    )
+
+
 def _who_is_there(request: httpx.Request) -> str:
+    if (via := request.extensions.get(VIA)) is not None:
+        return str(via.unreached(request.url.host))
     if request.url.host == EMBEDDED_HOST:
         return "Check the path that Evrun.local was given."
     if str(request.url).startswith(DEFAULT_BASE_URL):
@@ -253,6 +269,8 @@ def _status_error(
         advice = _outcome(ambiguous=ambiguous)
     else:
         cls, advice = _BY_STATUS.get(status, (errors.StatusError, ""))
+    if status in _OF_PROXIES and (via := request.extensions.get(VIA)) is not None:
+        advice = f"{advice} {via.answered(request.url.host)}".strip()
     message = f"{request.method} {request.url} answered {status}"
     error = cls(
         " ".join(

@@ -17,6 +17,7 @@ import httpx
 
 from evrun._exchange import RAISED, Attempt, exchange
 from evrun._lookups import mended
+from evrun._proxies import VIA
 from evrun._reading import read, read_async
 from evrun._retry import Wait
 from evrun.errors import ConfigurationError
@@ -40,6 +41,12 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
     return lambda request: middleware(request, send)
 
 
+def _mark(request: httpx.Request, pool: Pool | AsyncPool) -> None:
+    """Let errors know of a proxy on the way."""
+    if pool.connection.via is not None:
+        request.extensions = {**request.extensions, VIA: pool.connection.via}
+
+
 _GRACE = 0.1
 """Seconds beyond the deadline in which an attempt may end by its own limits: those know what was
 sent, and so say more."""
@@ -59,6 +66,7 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return a read response with a status of 2xx, or raise an `EvrunError`."""
+        _mark(request, self._pool)
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
@@ -153,6 +161,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Like `Transport.handle_request`, awaited."""
+        _mark(request, self._pool)
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:

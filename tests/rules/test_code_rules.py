@@ -37,7 +37,7 @@ LAYERS = (
     ("ids", "_retry", "_clock", "_threads"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
-    ("_config",),
+    ("_config", "_proxies"),
     ("_failures",),
     ("_exchange",),
     ("_connection", "_fast", "_fast_clients", "_lookups", "_reading"),
