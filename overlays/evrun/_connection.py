@@ -20,8 +20,9 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Literal
 
 import httpx
-from attrs import define, fields, frozen
+from attrs import define, evolve, field, fields, frozen
 
+from evrun import _proxies
 from evrun._config import is_path
 from evrun._shown import shown
 from evrun.errors import ConfigurationError
@@ -29,12 +30,16 @@ from evrun.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from evrun._proxies import Via
     from evrun.middleware import AsyncMiddleware, Middleware
 
 DEFAULT_CONCURRENCY = 100
 """Requests at a time."""
 _MOST = 100_000
 """Connections: more than a process may have files open."""
+
+TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that say whom to trust."""
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,8 @@ class Connection:
 
     embedded: bool = False
     """The transport is the embedded server's, which minds forks itself."""
+    via: Via | None = field(default=None, eq=False)
+    """The proxy on the way, if there is one: see `towards`."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is unusable, or would be dropped. Raises `ConfigurationError`."""
@@ -59,7 +66,8 @@ class Connection:
         _check_tls(self.verify, self.cert)
         _check_trust_env(self.trust_env)
         _check_middleware(self.middleware)
-        _check_proxy(self.proxy)
+        if self.proxy is not None:
+            _proxies.read(self.proxy, "proxy")
         taken: str | None = None
         dropped = ["proxy", "verify", "cert", "trust_env", "concurrency"]
         if self.http_client is not None:
@@ -105,6 +113,24 @@ class Connection:
     def _changed(self, name: str) -> bool:
         return bool(getattr(self, name) != getattr(fields(Connection), name).default)
 
+    def towards(self, url: str) -> Connection:
+        """Return what connects to `url`: with its proxy. Raises `ConfigurationError`.
+
+        It reads the environment, unless somebody else's transport does.
+        """
+        if not self.renewable():
+            return self
+        via = None
+        if self.proxy is not None:
+            via = _proxies.Via(_proxies.read(self.proxy, "proxy"), _proxies.ARGUMENT)
+        elif self.trust_env:
+            via = _proxies.from_environment(url)
+        if via is not None and self.transport != "fast":
+            via.check_httpx()
+        if self.trust_env and self.verify is True:
+            _check_trusted()
+        return evolve(self, via=via)
+
     def check_sendable(self) -> None:
         """Raise `ConfigurationError` if there is something that cannot go to another process."""
         for name in ("http_client", "transport", "verify", "middleware"):
@@ -136,12 +162,11 @@ class Connection:
         if self.transport == "fast":
             from evrun._fast import FastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.Client(transport=FastTransport(self), trust_env=self.trust_env)
+            return httpx.Client(transport=FastTransport(self), trust_env=False)
         if self.transport is not None:
-            return httpx.Client(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
-        return httpx.Client(
-            proxy=self.proxy, verify=self.tls(), trust_env=self.trust_env, limits=self.limits()
-        )
+            return httpx.Client(transport=self.transport, trust_env=False)  # type: ignore[arg-type]
+        proxy = None if self.via is None else self.via.proxy
+        return httpx.Client(proxy=proxy, verify=self.tls(), trust_env=False, limits=self.limits())
 
     def async_client(self) -> httpx.AsyncClient:
         """Like `client`, for an `AsyncEvrun`."""
@@ -151,11 +176,12 @@ class Connection:
         if self.transport == "fast":
             from evrun._fast import AsyncFastTransport  # noqa: PLC0415 - an optional extra
 
-            return httpx.AsyncClient(transport=AsyncFastTransport(self), trust_env=self.trust_env)
+            return httpx.AsyncClient(transport=AsyncFastTransport(self), trust_env=False)
         if self.transport is not None:
-            return httpx.AsyncClient(transport=self.transport, trust_env=self.trust_env)  # type: ignore[arg-type]
+            return httpx.AsyncClient(transport=self.transport, trust_env=False)  # type: ignore[arg-type]
+        proxy = None if self.via is None else self.via.proxy
         return httpx.AsyncClient(
-            proxy=self.proxy, verify=self.tls(), trust_env=self.trust_env, limits=self.limits()
+            proxy=proxy, verify=self.tls(), trust_env=False, limits=self.limits()
         )
 
     def limits(self) -> httpx.Limits:
@@ -168,8 +194,7 @@ class Connection:
         """Return the TLS context; clients with the same settings share one."""
         if isinstance(self.verify, ssl.SSLContext):
             return self.verify
-        names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-        trusted = tuple(os.environ.get(name) for name in names) if self.trust_env else ()
+        trusted = tuple(map(os.environ.get, TRUSTED)) if self.trust_env else ()
         pair = (self.cert,) if isinstance(self.cert, str) else self.cert or ()
         files = (self.verify if isinstance(self.verify, str) else None, *pair, *trusted)
         return _tls(self.verify, self.cert, trusted, tuple(map(_changed_at, files)))
@@ -201,14 +226,6 @@ def _check_middleware(given: object) -> None:
         raise ConfigurationError(f"middleware={shown(given)}: expected a list of functions.")
 
 
-def _check_proxy(proxy: str | httpx.Proxy | None) -> None:
-    try:
-        if isinstance(proxy, str):
-            httpx.Proxy(proxy)
-    except (ValueError, httpx.InvalidURL) as error:
-        raise ConfigurationError(f"proxy={proxy!r} is no address of a proxy: {error}.") from error
-
-
 def _check_tls(verify: object, cert: object) -> None:
     if not (isinstance(verify, bool | ssl.SSLContext) or _is_text_path(verify)):
         raise ConfigurationError(
@@ -228,6 +245,21 @@ def _check_tls(verify: object, cert: object) -> None:
 
 def _is_text_path(value: object) -> bool:
     return isinstance(value, str) and is_path(value)
+
+
+def _check_trusted() -> None:
+    """Refuse what cannot be what the variable says: OpenSSL passes over a folder that is none."""
+    file, folder = map(os.environ.get, TRUSTED)
+    if file and not Path(file).is_file():
+        raise ConfigurationError(
+            f"SSL_CERT_FILE={file!r} is not a file. Set it to a file of certificates in PEM form, "
+            "or unset it."
+        )
+    if folder and not file and not any(Path(each).is_dir() for each in folder.split(os.pathsep)):
+        raise ConfigurationError(
+            f"SSL_CERT_DIR={folder!r} is not a folder. Set it to a folder of certificates that "
+            "`openssl rehash` was run in, or unset it."
+        )
 
 
 @lru_cache(maxsize=16)
@@ -253,9 +285,10 @@ def _tls(
         if cert is not None:
             context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     except OSError as error:
-        named = [f"verify={verify!r}", f"cert={cert!r}"]
-        if verify is True and any(trusted):
-            named.append(f"SSL_CERT_FILE={trusted[0]!r}")
+        settings = {"verify": verify if isinstance(verify, str) else None, "cert": cert}
+        if verify is True:
+            settings |= dict(zip(TRUSTED, trusted, strict=False))
+        named = [f"{name}={value!r}" for name, value in settings.items() if value]
         raise ConfigurationError(
             f"{', '.join(named)}: cannot be loaded ({error}). verify is a file or folder of "
             "certificates in PEM form; cert is a PEM file with the key, or a pair."

@@ -15,11 +15,14 @@ import httpx
 
 from evrun import errors
 from evrun._clock import TIME_LEFT
+from evrun._proxies import VIA
 from evrun._retry import Failure, Fate, asked_wait, should_retry
 from evrun._sent import BODY_LIMIT, sent
 from evrun._wording import with_calls
 
 if TYPE_CHECKING:
+    from evrun._proxies import Via
+
     Outcome = httpx.Response | httpx.HTTPError
 
 CAPABILITIES: Final = "Evrun-Capabilities"
@@ -45,8 +48,6 @@ _NOT_TRUSTED_BY_IT: Final = (
 )
 _NO_TLS: Final = "What listens there does not speak TLS: is it http://… instead of https://…?"
 
-_PROXY: Final = "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
-
 _TLS_REFUSALS: Final = (
     # As OpenSSL says it, below httpx; and rustls, below pyreqwest.
     (re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate"), _UNTRUSTED),
@@ -64,6 +65,9 @@ _TLS_REFUSALS: Final = (
     ),
 )
 """Handshakes that fail the same way each time, and what to do about them."""
+
+_OF_PROXIES: Final = frozenset({403, 407, 502, 503, 504})
+"""Statuses that a proxy answers instead of the server."""
 
 _BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
     400: (errors.BadRequestError, "The server could not read the request."),
@@ -191,7 +195,7 @@ def _transport_error(
         )
     refusal = _tls_refusal(error)
     if isinstance(error, _UNSENT) or refusal:
-        advice = refusal or (_PROXY if isinstance(error, httpx.ProxyError) else None)
+        advice = refusal or (_refused_by(request) if isinstance(error, httpx.ProxyError) else None)
         return errors.ConnectError(
             f"{where}: cannot connect ({_reason(error)}). Nothing was sent. "
             f"{advice or _who_is_there(request)}",
@@ -225,7 +229,19 @@ def _outcome(*, ambiguous: bool) -> str:
     return "It is safe to ask again."
 
 
+def _refused_by(request: httpx.Request) -> str | None:
+    via: Via | None = request.extensions.get(VIA)
+    if via is None:
+        return "The proxy refused: check it where your http_client or transport is set up."
+    return (
+        f"The proxy {via.proxy.url} of {via.source} refused: check it, and the user and password "
+        "in it."
+    )
+
+
 def _who_is_there(request: httpx.Request) -> str:
+    if (via := request.extensions.get(VIA)) is not None:
+        return str(via.unreached(request.url.host))
     return "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?"
 
 
@@ -254,6 +270,8 @@ def _status_error(
         advice = _advice(response, usual)
         if status == HTTPStatus.NOT_FOUND and "/v4/" not in request.url.path:
             advice = _NO_V4
+    if status in _OF_PROXIES and (via := request.extensions.get(VIA)) is not None:
+        advice = f"{advice} {via.answered(request.url.host)}".strip()
     message = f"{request.method} {request.url} answered {status}"
     error = cls(
         " ".join(

@@ -21,6 +21,7 @@ import httpx
 from attrs import frozen
 
 from evrun._clock import TIME_LEFT
+from evrun._connection import TRUSTED
 from evrun.errors import ConfigurationError
 
 try:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from evrun._connection import Connection
 
-_TRUSTED: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _KEPT: Final = 16
 """Clients with limits of their own that a transport keeps, each with its connections."""
 _IDLE: Final = timedelta(seconds=5)
@@ -196,7 +196,7 @@ def check(connection: Connection) -> None:
             'proxy=<Proxy with an ssl_context> cannot be carried over to transport="fast". Leave '
             "one of them out."
         )
-    if not connection.trust_env and (names := [name for name in _TRUSTED if name in os.environ]):
+    if not connection.trust_env and (names := [name for name in TRUSTED if name in os.environ]):
         raise ConfigurationError(
             f'trust_env=False: transport="fast" follows {names[0]} all the same. Unset it, or '
             'leave transport="fast" out.'
@@ -225,10 +225,9 @@ def _configured(builder: B, connection: Connection, connect: float | None, read:
 
 
 def _proxied(builder: B, connection: Connection) -> B:
-    if connection.proxy is None:
-        # Without a word it reads the environment as httpx does.
-        return builder if connection.trust_env else builder.no_proxy()
-    proxy = httpx.Proxy(connection.proxy) if isinstance(connection.proxy, str) else connection.proxy
+    if connection.via is None:
+        return builder.no_proxy()  # the environment has been read
+    proxy = connection.via.proxy
     made = ProxyBuilder.all(str(proxy.url)).headers(proxy.headers.multi_items())
     return builder.proxy(made if proxy.auth is None else made.basic_auth(*proxy.auth))
 
@@ -239,7 +238,7 @@ def _trusting(builder: B, connection: Connection) -> B:
     pyreqwest trusts the system's besides, or those of SSL_CERT_FILE and SSL_CERT_DIR instead.
     """
     verify, cert = connection.verify, connection.cert
-    named = any(name in os.environ for name in _TRUSTED)
+    named = any(name in os.environ for name in TRUSTED)
     if isinstance(verify, str) or cert is not None or named:
         connection.tls()  # it says what is wrong with a file: pyreqwest takes an empty one
     if verify is False:

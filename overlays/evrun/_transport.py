@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import httpx
 
 from evrun._exchange import RAISED, Attempt, exchange
+from evrun._lookups import mended
+from evrun._proxies import VIA
 from evrun._reading import read, read_async
 from evrun._retry import Wait
 from evrun.errors import ConfigurationError
@@ -39,6 +41,12 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
     return lambda request: middleware(request, send)
 
 
+def _mark(request: httpx.Request, pool: Pool | AsyncPool) -> None:
+    """Let errors know of a proxy on the way."""
+    if pool.connection.via is not None:
+        request.extensions = {**request.extensions, VIA: pool.connection.via}
+
+
 _GRACE = 0.1
 """Seconds beyond the deadline in which an attempt may end by its own limits: those know what was
 sent, and so say more."""
@@ -58,6 +66,7 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return a read response with a status of 2xx, or raise an `EvrunError`."""
+        _mark(request, self._pool)
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
@@ -98,7 +107,8 @@ def _within(seconds: float, send: Callable[[], httpx.Response]) -> httpx.Respons
 
     httpx's limits are for single reads: a name that is never resolved and a byte now and then
     outlive them all. So the attempt has a thread of its own, which is left behind when time is up;
-    it ends by those limits, and whatever it got is thrown away.
+    it ends by those limits, and whatever it got is thrown away. Where no thread can be started,
+    there are httpx's limits only.
     """
     ended: list[httpx.Response | BaseException] = []
     context = contextvars.copy_context()
@@ -110,7 +120,10 @@ def _within(seconds: float, send: Callable[[], httpx.Response]) -> httpx.Respons
             ended.append(error)
 
     thread = threading.Thread(target=attempt, name="evrun-deadline", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the machine has none left, or the interpreter ends (Python 3.12)
+        return send()
     thread.join(seconds)
     if not ended:
         raise httpx.ReadTimeout("the deadline passed")
@@ -148,6 +161,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Like `Transport.handle_request`, awaited."""
+        _mark(request, self._pool)
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
@@ -183,8 +197,16 @@ class AsyncTransport(httpx.AsyncBaseTransport):
             if client.is_closed:
                 raise _closed_by_user()
             with _httpx_names():
-                response = await client.send(request, stream=True, follow_redirects=False)
-                return await read_async(response)
+                return await read_async(await self._answer(client, request))
+
+    @staticmethod
+    async def _answer(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        try:
+            return await client.send(request, stream=True, follow_redirects=False)
+        except RuntimeError as error:
+            if not mended(error):
+                raise
+        return await client.send(request, stream=True, follow_redirects=False)
 
     def handle_request(self, _: httpx.Request) -> Never:
         """Refuse: an `AsyncEvrun` must be awaited."""

@@ -126,7 +126,8 @@ class Evrun(BaseClient[Pool]):
     def _connect(
         self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
     ) -> None:
-        self._set_up(config, Pool(connection), Transport, server=server)
+        pool = Pool(connection.towards(config.base_url))
+        self._set_up(config, pool, Transport, server=server)
 
     @classmethod
     def local(
@@ -299,7 +300,8 @@ class AsyncEvrun(BaseClient[AsyncPool]):
     def _connect(
         self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
     ) -> None:
-        self._set_up(config, AsyncPool(connection), AsyncTransport, server=server)
+        pool = AsyncPool(connection.towards(config.base_url))
+        self._set_up(config, pool, AsyncTransport, server=server)
 
     @classmethod
     def local(

@@ -33,11 +33,11 @@ OUTPUT = "x" * 800
 
 # `evrun serve`, with as many writes in one commit as the first argument says.
 SERVER = """
-import socket, sys
+import sys
 from evrun.server import group_commit
-from evrun.server.serving import Settings, serve
+from evrun.server.serving import Settings, listen, serve
 group_commit.BATCH = int(sys.argv[1])
-listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 serve(sys.argv[2], listener, Settings(access_log="off"))
 """

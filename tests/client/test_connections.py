@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -17,7 +18,7 @@ from fake_api import BASE_URL, KEY, FakeApi
 from forward_proxy import ForwardProxy
 from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
 
-from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError
+from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError, StatusError
 from evrun._connection import Connection
 
 if TYPE_CHECKING:
@@ -130,9 +131,9 @@ def test_the_proxy_of_the_environment_is_used(
 def test_no_proxy_names_who_is_reached_without(
     kind: Kind, server: Loopback, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host in NO_PROXY is asked directly."""
+    """A host in NO_PROXY is asked directly; `test_proxies` has all forms of its entries."""
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "fd00::/8,[::1],127.0.0.0/8")
     ask(kind, server.base_url)
     assert (len(proxy.asked), len(server.seen)) == (0, 1)
 
@@ -187,9 +188,73 @@ def test_a_proxy_that_refuses_says_where_to_look(kind: Kind, secure: Loopback) -
     assert str(caught.value) == (
         "POST https://evrun.invalid/v4/evaluations/evrun_1/log: cannot connect "
         f"({reason}). Nothing was sent. "
-        "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it."
+        f"The proxy {proxy.url} of proxy=… refused: check it, and the user and password in it."
     )
     assert secure.accepted == 0
+
+
+@pytest.mark.parametrize("source", ["HTTP_PROXY", "all_proxy", "proxy=…"])
+def test_a_proxy_that_is_not_there_is_named(
+    kind: Kind, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With where it was set and without its password; a server is not what is missing."""
+    url, settings = f"http://127.0.0.1:{closed_port()}", {}
+    dead = url.replace("//", "//me:secret@")
+    if source == "proxy=…":
+        settings["proxy"] = dead
+    else:
+        monkeypatch.setenv(source, dead)
+    with pytest.raises(ConnectError) as caught:
+        ask(kind, "http://127.0.0.1:1/v4", max_retries=0, **settings)
+    said = f"Nothing was sent. The request goes through the proxy {url} of {source}. Is it there?"
+    if source != "proxy=…":
+        said += " To reach 127.0.0.1 without a proxy, add it to NO_PROXY."
+    assert str(caught.value).endswith(said)
+
+
+def closed_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_proxy_that_answers_itself_is_named(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local server behind a proxy that does not know it, or a proxy that wants a password."""
+    with running(ForwardProxy(server.origin, password="me:secret")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with pytest.raises(StatusError) as caught:
+            ask("sync", server.base_url)
+    assert str(caught.value).endswith(
+        f"answered 407. The proxy {proxy.url} of HTTP_PROXY may have answered this itself. To "
+        "reach 127.0.0.1 without a proxy, add it to NO_PROXY."
+    )
+    assert server.seen == []
+
+
+UNUSABLE = {
+    "HTTP_PROXY": "socks://me:secret@127.0.0.1:1",
+    "SSL_CERT_FILE": "/no/such/ca.pem",
+}
+
+
+@pytest.mark.parametrize("variable", UNUSABLE)
+def test_what_brings_its_own_connections_does_not_mind_the_environment(
+    server: Loopback, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the embedded server, nor whoever leaves the environment out."""
+    http_client = httpx.Client()
+    monkeypatch.setenv(variable, UNUSABLE[variable])
+    with pytest.raises(ConfigurationError, match=f"{variable}='"):
+        Evrun(api_key=KEY, base_url=server.base_url)
+    ask("sync", server.base_url, http_client=http_client)
+    ask("sync", server.base_url, trust_env=False)
+    ask("sync", BASE_URL, transport=httpx.MockTransport(FakeApi(200, PAGE)))
+    with Evrun.local(tmp_path / "evals.db") as client:
+        assert client.projects.list().total == 0
+    http_client.close()
 
 
 # TLS.
@@ -325,23 +390,49 @@ def test_a_renewed_certificate_is_read_anew(authority: Authority, tmp_path: Path
     assert connection.tls() is connection.tls()
 
 
-@pytest.mark.parametrize("setting", ["verify", "cert", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("setting", ["verify", "cert"])
 def test_certificates_that_cannot_be_loaded_are_named(
-    kind: Kind, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, setting: str, tmp_path: Path
 ) -> None:
     """A wrong path is our error at the first request: which setting, what is wrong, what it is."""
     path = str(tmp_path / "missing.pem")
-    settings: dict[str, Any] = {setting: path}
-    if setting == "SSL_CERT_FILE":
-        monkeypatch.setenv(setting, path)
-        settings = {}
     with pytest.raises(ConfigurationError) as caught:
-        ask(kind, "https://127.0.0.1:1/v4", **settings)
-    assert f"{setting}={path!r}" in str(caught.value)
-    assert str(caught.value).endswith(
-        "cannot be loaded ([Errno 2] No such file or directory). verify is a file or folder of "
-        "certificates in PEM form; cert is a PEM file with the key, or a pair."
+        ask(kind, "https://127.0.0.1:1/v4", **{setting: path})
+    assert str(caught.value) == (
+        f"{setting}={path!r}: cannot be loaded ([Errno 2] No such file or directory). verify is a "
+        "file or folder of certificates in PEM form; cert is a PEM file with the key, or a pair."
     )
+
+
+@pytest.mark.parametrize("fast", [{}, {"transport": "fast"}], ids=["httpx", "fast"])
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("SSL_CERT_FILE", "file. Set it to a file of certificates in PEM form, or unset it."),
+        (
+            "SSL_CERT_DIR",
+            "folder. Set it to a folder of certificates that `openssl rehash` was run in, or unset "
+            "it.",
+        ),
+    ],
+)
+def test_whom_the_environment_trusts_is_looked_for(
+    variable: str, said: str, fast: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL passes over a folder that is not there; we say so when the client is made."""
+    path = str(tmp_path / "missing")
+    monkeypatch.setenv(variable, path)
+    assert refused(**fast) == f"{variable}={path!r} is not a {said}"
+
+
+def test_a_file_of_the_environment_without_certificates_is_named(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only loading it shows comes with the first request."""
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    with pytest.raises(ConfigurationError, match="^SSL_CERT_FILE='.*empty.pem': cannot be loaded"):
+        ask(kind, "https://127.0.0.1:1/v4")
 
 
 # Settings that cannot be followed.

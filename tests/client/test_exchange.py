@@ -253,7 +253,7 @@ def _raised(error: Exception) -> FakeApi:
             httpx.ProxyError("407"),
             errors.ConnectError,
             "cannot connect (407). Nothing was sent. "
-            "The proxy refused: check proxy=…, or HTTPS_PROXY, and the user and password in it.",
+            "The proxy refused: check it where your http_client or transport is set up.",
         ),
         (
             httpx.ConnectTimeout("slow"),

@@ -81,8 +81,8 @@ def test_without_pyreqwest_the_error_says_what_to_install() -> None:
         ),
         (
             {"proxy": "ftp://p"},
-            "proxy='ftp://p' is no address of a proxy: "
-            "Unknown scheme for proxy URL URL('ftp://p').",
+            "proxy='ftp://p' is not the address of a proxy. Expected one such as http://host:3128 "
+            "or socks5://host:1080. Its scheme 'ftp' is not one of http, https, socks5, socks5h.",
         ),
     ],
 )

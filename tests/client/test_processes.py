@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import multiprocessing
 import os
 import pickle
 import ssl
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,10 +31,12 @@ from evrun import (
     UnprocessableEntityError,
 )
 from evrun._connection import Connection
+from evrun.testing import Server, seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+LEAVING = Path(__file__).with_name("leaving.py")
 
 pytestmark = pytest.mark.filterwarnings(
     # Python 3.12 warns of every fork beside threads; that it works here is what is tested.
@@ -480,3 +486,34 @@ def test_threads_share_a_pool(server: Loopback) -> None:
         assert list(threads.map(work, range(32))) == [0] * 32
     assert server.connections <= 32
     assert len(server.seen) == 320
+
+
+# The end of the interpreter.
+
+OVER = ("httpx", "fast", "http_client", "local")
+ONE, MANY = ("first", "deadline", "awaited"), ("many a", "many b", "awaited many a")
+LOGS = (*ONE, *MANY, "awaited many b")
+
+
+@pytest.mark.parametrize("phases", ["thread exit", "executor"])
+def test_nothing_is_lost_at_the_end_of_a_program(phases: str, tmp_path: Path) -> None:
+    """A thread that outlives the main thread logs, and so does a handler of `atexit`.
+
+    Over every transport, by single calls and by many, blocking and awaited, by name of the host.
+    """
+    path = tmp_path / "evals.db"
+    with Server(f"sqlite:///{path}") as server, server.client() as client:
+        seeded = seed(client)
+        ids = seeded.run.id, seeded.datapoints[0].id
+        at = server.base_url.replace("127.0.0.1", "localhost")
+        done = subprocess.run(
+            [sys.executable, LEAVING, phases, at, server.key, path, *ids],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        stored = [log.output for log in client.logs.list(seeded.project.id, size=100).records]
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = itertools.product(phases.split(), OVER, LOGS)
+    assert sorted(map(str, stored)) == sorted(map(" ".join, expected))

@@ -323,7 +323,8 @@ def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:
     """A wrong SSL_CERT_FILE stops every client, and is named."""
     with answering(NOT_FOUND, OURS) as server:
         result = look(tmp_path, server, SSL_CERT_FILE=str(tmp_path / "missing.pem"))
-    assert lines(result)["TLS"].startswith("✗ SSL_CERT_FILE cannot be used: ")
+    assert lines(result)["TLS"].startswith("✗ SSL_CERT_FILE='")
+    assert lines(result)["TLS"].endswith("missing.pem' is not a file")
     assert result.returncode == 3
 
 
@@ -353,6 +354,16 @@ def test_a_proxy_is_where_the_connection_goes(tmp_path: Path) -> None:
     assert lines(result)["TLS"] == "! plain HTTP: everyone on the way can read the key"
     assert lines(result)["access"] == "✓ the key is accepted"
     assert result.returncode == 0
+
+
+def test_a_proxy_that_no_client_takes(tmp_path: Path) -> None:
+    """Its variable is named, without the password, and nothing is tried."""
+    settings = {"EVRUN_API_KEY": KEY, "EVRUN_BASE_URL": "http://evrun.invalid/v4"}
+    result = doctor(tmp_path, **settings, all_proxy="socks://me:secret@127.0.0.1:1")
+    said = "✗ all_proxy='socks://…@127.0.0.1:1' is not the address of a proxy"
+    assert lines(result)["network"] == said
+    assert fixes(result)[0].startswith("Expected one such as http://host:3128")
+    assert result.returncode == 3
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,40 @@
-"""The pytest plugin, as users have it: in a folder of theirs, in a process of its own."""
+"""What tests of a pipeline get: the pytest plugin, in a process of its own, and the server."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+import trustme
+from attrs import evolve
 from commands import environment
+from raw import Reply, connect, request, send
 
-from evrun.testing import Drop, Faults, Rule, Schedule, Status, read_schedule
+from evrun import ConfigurationError, RateLimitedError
+from evrun.server.serving import DRAIN
+from evrun.testing import (
+    Drop,
+    Faults,
+    Limits,
+    Rate,
+    Rule,
+    Schedule,
+    Server,
+    Settings,
+    Status,
+    read_schedule,
+)
+from evrun.testing.serving import SETTINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from databases import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,3 +225,90 @@ def test_the_fixtures_give_what_the_page_says(tmp_path: Path) -> None:
     """Rows and database of one's own, isolation, subprocesses, async, an end without warnings."""
     (tmp_path / "test_used.py").write_text(USED, encoding="utf-8")
     assert "8 passed" in run_pytest(tmp_path)
+
+
+# The server itself, in this process.
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Server]:
+    settings = evolve(SETTINGS, limits=Limits(patience=0.2), body_limit=1000, rate=Rate(20, 3600))
+    with Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings) as server:
+        yield server
+
+
+def ask(server: Server, method: str, body: bytes = b"", **headers: str) -> Reply:
+    """Send a request and return its answer."""
+    more = {"X-API-KEY": server.key, "Content-Length": str(len(body)), **headers}
+    (reply,) = send(server.base_url, request(method, "/v4/projects", more, body))
+    return reply
+
+
+def test_the_limits_of_evrun_serve_hold(limited: Server) -> None:
+    """On bodies, on the time for heads and bodies, and on what is not a request."""
+    long = ask(limited, "POST", b" " * 1001)
+    assert (long.status, long.detail) == (
+        413,
+        "The body is longer than 1000 bytes. Send less in one request.",
+    )
+    slow = ask(limited, "POST", **{"Content-Length": "10"})
+    assert (slow.status, slow.detail.partition(":")[0]) == (408, "The body came too slowly")
+    (late,) = send(limited.base_url, b"GET /v4/projects HTTP/1.1\r\nHost: x\r\n")
+    assert (late.status, late.detail) == (
+        408,
+        "The head of the request took longer than 0.2 s.",
+    )
+    (malformed,) = send(limited.base_url, b"nonsense\r\n\r\n")
+    assert malformed.status == 400
+    assert malformed.headers["evrun-capabilities"] == long.headers["evrun-capabilities"]
+
+
+def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
+    """As `evrun serve --max-connections` does."""
+    settings = evolve(SETTINGS, limits=Limits(connections=3))
+    with (
+        Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings) as server,
+        ExitStack() as stack,
+    ):
+        for _ in range(3):
+            stack.enter_context(connect(server.base_url))
+        busy = ask(server, "GET")
+    assert (busy.status, busy.headers["retry-after"]) == (503, "1")
+
+
+def test_a_rate_holds(limited: Server) -> None:
+    """What `evrun serve --rate-limit` does is there for tests."""
+    with limited.client(max_retries=0) as client:
+        for _ in range(20):
+            client.projects.list()
+        with pytest.raises(RateLimitedError, match="more than 20 requests in 3600 s"):
+            client.projects.list()
+    page = httpx.get(f"{limited.base_url.removesuffix('/v4')}/metrics").text
+    assert 'evrun_requests_total{method="GET",route="/v4/projects",status="429"} 1.0' in page
+
+
+def test_the_limits_are_those_of_evrun_serve() -> None:
+    """Unless others are given: only the access log and the time to finish in differ."""
+    assert evolve(SETTINGS, access_log="text", drain=DRAIN) == Settings()
+
+
+def test_it_speaks_tls(tmp_path: Path) -> None:
+    """With a certificate, as `evrun serve` does."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    chain = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    chain.write_to_path(str(tmp_path / "server.pem"))
+    settings = evolve(SETTINGS, certificate=str(tmp_path / "server.pem"))
+    with (
+        Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings) as server,
+        server.client(verify=str(tmp_path / "ca.pem")) as client,
+    ):
+        assert server.base_url.startswith("https://127.0.0.1:")
+        assert client.projects.list().total == 0
+
+
+@pytest.mark.parametrize("settings", [Settings(workers=2), Settings(faults=Schedule())])
+def test_settings_that_it_would_not_follow_are_refused(settings: Settings, tmp_path: Path) -> None:
+    """Rather than dropped."""
+    with pytest.raises(ConfigurationError, match=r"has one worker, and takes faults=Faults"):
+        Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -272,6 +273,39 @@ def test_a_forked_child_has_a_server_of_its_own(server: EmbeddedServer, api: Api
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     names = {each["name"] for each in api.ok("Projects_list")["records"]}
     assert names == {"before", "parent", "child"}
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+
+def test_who_asks_does_the_work_where_there_is_no_thread(
+    file: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an `atexit` handler on Python 3.12: also within an event loop, and awaited."""
+    server = EmbeddedServer(file)
+    client = _client(server)
+
+    def create(name: str) -> int:
+        return client.post("/projects", json={"name": name}).status_code
+
+    async def main() -> list[int]:
+        async with _async_client(server) as async_client:
+            awaited = await async_client.post("/projects", json={"name": "awaited"})
+        return [create("in a loop"), awaited.status_code]
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_thread)
+        assert [create("a"), create("b"), *asyncio.run(main())] == [201] * 4
+        assert not file.with_name(file.name + "-wal").exists()
+        (file.parent / "removed").mkdir()
+        homeless = EmbeddedServer(file.parent / "removed" / "a.db")
+        shutil.rmtree(file.parent / "removed")
+        with pytest.raises(httpx.ConnectError, match="does not exist"):
+            _client(homeless).get("/projects")
+    assert create("in a thread") == 201
+    server.close()
+    assert api.ok("Projects_list")["total"] == 5
 
 
 def test_leaving_without_closing_is_clean(file: Path, environment: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from served import Api, make_run
 from sqlalchemy import insert, select
 
-from evrun.server import NotFound, Unavailable
+from evrun.server import NotFound
 from evrun.server.database import Database
 from evrun.server.embedded import EmbeddedServer
 from evrun.server.identifiers import new_id
@@ -268,13 +268,14 @@ def test_closing_waits_for_what_was_submitted_and_ends_the_thread(database: Data
 def test_a_machine_without_threads_keeps_nobody_waiting(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes then is told so, and whoever comes later is served."""
+    """Who asks then does the work, also what waited before; later there is a thread again."""
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(Unavailable, match="no thread left"):
-            database.write(adding("refused"))
-    assert database.write(adding("served")) == "served"
-    assert names(database) == {"served"}
+        assert database.write(adding("here")) == "here"
+        with pytest.raises(NotFound, match="refused"):
+            database.write(adding("undone", then=NotFound("refused")))
+    assert database.write(adding("in a thread")) == "in a thread"
+    assert names(database) == {"here", "in a thread"}
 
 
 def no_thread(_: threading.Thread) -> None:

@@ -388,18 +388,24 @@ def test_a_locked_object_keeps_only_its_own_work_waiting(database: Database, url
     other.close()
 
 
-def test_a_pool_without_threads_keeps_nobody_waiting(database: Database, url: str) -> None:
+def test_a_pool_without_threads_keeps_nobody_waiting(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What should wait for another writer is refused, and not done later all the same."""
     other = Database(url)
     create_key(database, "locked")
     change = update(api_keys).values(hint="changed")
-    database._commits._patient = ThreadPoolExecutor(1)
-    database._commits._patient.shutdown()
+    database.write(lambda connection: connection.execute(select(api_keys)).rowcount)  # its thread
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
     def hold(connection: Connection) -> None:
         connection.execute(select(api_keys).with_for_update())
-        with pytest.raises(Unavailable, match="no thread left"):
-            database.write(lambda connection: connection.execute(change).rowcount)
+        with monkeypatch.context() as short:
+            short.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(Unavailable, match="no thread left"):
+                database.write(lambda connection: connection.execute(change).rowcount)
 
     other.write(hold)
     other.close()

@@ -180,9 +180,9 @@ def test_a_certificate_that_ends_soon_is_mentioned(days: int, outcome: str) -> N
         ),
         (
             "http://127.0.0.1:8000/healthz",
-            {"error": FileNotFoundError(2, "No such file or directory")},
+            {"error": errors.ConfigurationError("SSL_CERT_FILE='ca.pem' is not a file. Unset it.")},
             "failed",
-            "SSL_CERT_FILE cannot be used: [Errno 2] No such file or directory",
+            "SSL_CERT_FILE='ca.pem' is not a file",
         ),
     ],
 )

@@ -163,10 +163,8 @@ def network(reach: Reach, url: Setting) -> Finding:
 def encryption(exchange: Exchange, url: Setting, now: float) -> Finding:
     """Say what stands for the server's identity. `now` is in seconds since 1970."""
     parts = urlsplit(exchange.url)
-    if isinstance(exchange.error, OSError):
-        # Not on the way, or it would be httpx's: the authorities to trust cannot be read.
-        said = f"SSL_CERT_FILE cannot be used: {exchange.error}"
-        return Finding("TLS", "failed", said, "Correct it, or unset it.")
+    if isinstance(exchange.error, errors.ConfigurationError):
+        return unusable("TLS", exchange.error, "SSL_CERT_FILE")
     if parts.scheme == "http":
         return _plain(parts.hostname)
     if (refused := _tls_error(exchange.error)) is not None:

@@ -120,7 +120,7 @@ class _Examination:
         key, form = self._key()
         yield form
 
-        reached = diagnosis.network(probing.connect(url.value, self.timeout), url)
+        reached = self._network(url)
         yield reached
         if reached.outcome == "failed":
             return
@@ -137,6 +137,12 @@ class _Examination:
         if key is not None:
             refusal = probing.list_a_project(url.value, key.value, self.timeout)
             yield diagnosis.access(refusal, url, key, self.server)
+
+    def _network(self, url: Setting) -> Finding:
+        try:
+            return diagnosis.network(probing.connect(url.value, self.timeout), url)
+        except ConfigurationError as error:
+            return diagnosis.unusable("network", error, "the variable")
 
     def _key(self) -> tuple[Setting | None, Finding]:
         """Return the key that clients send, if it can be one."""

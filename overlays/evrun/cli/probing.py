@@ -5,18 +5,17 @@ What they mean is for `diagnosis` to say.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from evrun import Evrun
+from evrun._connection import Connection
+from evrun._proxies import from_environment
 from evrun.cli.diagnosis import Exchange, Reach
-from evrun.errors import EvrunError
+from evrun.errors import ConfigurationError, EvrunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,31 +25,22 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def connect(url: str, timeout: float) -> Reach:
-    """Connect to where a client would: the server of `url`, or the proxy that is set for it."""
-    parts = urlsplit(url)
-    variable, proxy = _proxy(parts.scheme, parts.hostname or "")
-    first = urlsplit(proxy) if proxy else parts
-    host, port = first.hostname or "", first.port or _PORTS.get(first.scheme, 1080)
+    """Connect to where a client would: the server of `url`, or the proxy that is set for it.
+
+    Raises `ConfigurationError` for a proxy that clients refuse.
+    """
+    via = from_environment(url)
+    if via is not None:
+        via.check_httpx()
+    first = httpx.URL(url) if via is None else via.proxy.url
+    host, port = first.host, first.port or _PORTS.get(first.scheme, 1080)
+    proxy = None if via is None else via.source
     try:
         with socket.create_connection((host, port), timeout) as connection:
             address = str(connection.getpeername()[0])
     except (OSError, UnicodeError) as error:
-        return Reach(host=host, port=port, proxy=variable, error=error)
-    return Reach(host=host, port=port, proxy=variable, address=address)
-
-
-def _proxy(scheme: str, host: str) -> tuple[str | None, str | None]:
-    """Return the variable that sets a proxy, and the proxy's address."""
-    if proxy_bypass(host):
-        return None, None
-    found = getproxies()
-    for name in (scheme, "all"):
-        if name in found:
-            proxy = found[name]
-            variable = f"{name}_proxy"
-            shown = variable if variable in os.environ else variable.upper()
-            return shown, proxy if "://" in proxy else f"http://{proxy}"
-    return None, None
+        return Reach(host=host, port=port, proxy=proxy, error=error)
+    return Reach(host=host, port=port, proxy=proxy, address=address)
 
 
 def ask_health(root: str, timeout: float) -> Exchange:
@@ -59,17 +49,15 @@ def ask_health(root: str, timeout: float) -> Exchange:
     seen: dict[str, Any] = {}
     try:
         with (
-            httpx.Client(timeout=timeout) as client,
-            client.stream("GET", url, follow_redirects=False) as response,
+            Connection().towards(url).client() as client,
+            client.stream("GET", url, follow_redirects=False, timeout=timeout) as response,
         ):
             seen = {**_tls(response), "headers": dict(response.headers)}
             body = _beginning(response, time.monotonic() + timeout)
             return Exchange(url=url, status=response.status_code, body=body, **seen)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Exchange(url=url, error=error, **seen)
-    except (OSError, ImportError, ValueError) as error:
-        # The client cannot be made: of SSL_CERT_FILE, or of a proxy that needs a library or that
-        # no library knows.
+    except ConfigurationError as error:  # of SSL_CERT_FILE
         return Exchange(url=url, error=error)
 
 

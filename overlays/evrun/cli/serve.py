@@ -218,18 +218,12 @@ def _warn(faults: str | None, schedule: Schedule) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    from evrun.server.serving import listen  # noqa: PLC0415 - an optional extra
+
     try:
-        # Here, since `create_server` does not tell a failure of this from others.
-        (*_, address), *_ = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM)
-        listener = socket.create_server(address, family=family, backlog=2048)
+        return listen(host, port)
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(_unable(host, port, error)) from error
-    # An answer leaves in two writes. Nagle's algorithm would hold the second until the client
-    # acknowledges the first, which it delays: 44 ms a request, measured, instead of 2. asyncio
-    # turns it off only for sockets that it makes itself; connections inherit this.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def _unable(host: str, port: int, error: OSError | UnicodeError) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ from evrun.server.performing import Performer
 from evrun.server.requests import Invalid
 from evrun.server.routes import OPERATIONS
 from evrun.server.store import organisations
+from evrun.server.threads import Threads
 from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Server:
         self._performer = Performer(database, authenticator, limiter, body_limit)
         self._lifecycle = lifecycle
         self._faults = faults
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -248,9 +248,12 @@ class _Server:
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
             # Not anyio's threads: idle ones keep the interpreter from exiting.
-            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evrun-server")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, function, *arguments)
+            self._threads = Threads(THREADS, "evrun-server")
+        try:
+            pending = self._threads.submit(function, *arguments)
+        except RuntimeError:  # no thread can be started
+            return function(*arguments)
+        return await asyncio.wrap_future(pending)
 
 
 _STATUSES: dict[type[refusals.Refusal], int] = {

@@ -22,7 +22,7 @@ from evrun.errors import ConfigurationError
 from evrun.server.app import create_app
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
-from evrun.server.hosting import Host
+from evrun.server.hosting import Host, NoThread, Visitor
 from evrun.server.operations import PREFIX
 from evrun.server.refusals import DatabaseUnusable, Unavailable
 
@@ -56,8 +56,9 @@ class EmbeddedServer:
         """Valid for this object only; it acts for the default organisation."""
         make_app = partial(create_app, database, local_key=self.key, faults=faults)
         self._cell = _Cell(database, make_app)
-        # Also when the object is forgotten, and at the interpreter's exit.
-        self._finalizer = weakref.finalize(self, self._cell.close)
+        # When the object is forgotten, and at the interpreter's exit: handlers of `atexit` that
+        # were registered before run after this, and may still ask.
+        self._finalizer = weakref.finalize(self, self._cell.stop)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
@@ -91,7 +92,8 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Let requests under way finish, then close the file. Closing twice is fine."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._cell.stop(for_good=True)
 
 
 class _Cell:
@@ -115,19 +117,23 @@ class _Cell:
         with self._lock:
             return self._started().submit(request, content)
 
-    def _started(self) -> Host:
+    def _started(self) -> Host | Visitor:
         if self._closed:
             raise ConfigurationError(
                 "The embedded server was closed. Make a new client with Evrun.local(…)."
             )
         if self._host is None:
             self.open()  # here, so that the host's start does not fail
-            self._host = Host(self._make_app())
+            try:
+                self._host = Host(self._make_app())
+            except NoThread:
+                return Visitor(self._make_app())
         return self._host
 
-    def close(self) -> None:
+    def stop(self, *, for_good: bool = False) -> None:
+        """Let requests under way finish, then close the file. The next request starts again."""
         with self._lock:
-            self._closed = True
+            self._closed |= for_good
             host, self._host = self._host, None
         if host is not None:
             host.stop()

@@ -14,13 +14,14 @@ import random
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 from sqlalchemy.exc import StatementError
 
 from evrun.server.refusals import Conflict, OutcomeUnknown, Refusal, Rule, Unavailable
+from evrun.server.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -80,7 +81,7 @@ class GroupCommit:
         self._changed = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._patient: ThreadPoolExecutor | None = None
+        self._patient: Threads | None = None
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Return the future of `work`'s answer, which is there after its commit is durable."""
@@ -102,18 +103,24 @@ class GroupCommit:
         return self._queue(_Item(work, question, kind, repeatable))
 
     def _queue(self, item: _Item) -> Future[Any]:
-        """Queue work. Raises `Unavailable` if nobody can do it."""
+        """Queue work. It is done here if no thread can be started."""
         with self._changed:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="evrun-writer", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    raise Unavailable(_NO_THREAD) from error
-                self._thread = thread
             self._waiting.append(item)
+            ours = [] if self._thread is not None or self._started() else self._taken()
             self._changed.notify()
+        if ours:
+            self._do(ours)
         return item.future
+
+    def _started(self) -> bool:
+        """Start the thread. Return False if the machine, or an interpreter that ends, has none."""
+        thread = threading.Thread(target=self._run, name="evrun-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def stop(self) -> None:
         """Do what waits, then end the threads. Whatever is submitted later starts them again."""
@@ -133,14 +140,20 @@ class GroupCommit:
                 if not self._waiting:
                     self._thread = None
                     return
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            batch = [item for item in batch if item.future.set_running_or_notify_cancel()]
-            try:
-                self._commit(batch)
-            except BaseException as error:  # noqa: BLE001 - a defect; the thread must outlive it
-                for item in batch:
-                    if not item.future.done():
-                        item.future.set_exception(error)
+                batch = self._taken()
+            self._do(batch)
+
+    def _taken(self) -> list[_Item]:
+        return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+
+    def _do(self, batch: list[_Item]) -> None:
+        batch = [item for item in batch if item.future.set_running_or_notify_cancel()]
+        try:
+            self._commit(batch)
+        except BaseException as error:  # noqa: BLE001 - a defect; the thread must outlive it
+            for item in batch:
+                if not item.future.done():
+                    item.future.set_exception(error)
 
     def _commit(self, batch: list[_Item]) -> None:
         """Do a batch in one transaction; what must wait for other writers, on its own."""
@@ -228,18 +241,14 @@ class GroupCommit:
             self._alone(item)
         else:
             if self._patient is None:
-                self._patient = ThreadPoolExecutor(_PATIENT, thread_name_prefix="evrun-writer")
-            claim = threading.Lock()
+                self._patient = Threads(_PATIENT, "evrun-writer")
             try:
-                self._patient.submit(self._in_time, item, claim)
-            except RuntimeError:  # no new thread; an old one may have taken it all the same
-                if claim.acquire(blocking=False):
-                    self._fail(item, Unavailable(_NO_THREAD))
+                self._patient.submit(self._in_time, item)
+            except RuntimeError:  # it must not keep others waiting, as it would here
+                self._fail(item, Unavailable(_NO_THREAD))
 
-    def _in_time(self, item: _Item, claim: threading.Lock) -> None:
+    def _in_time(self, item: _Item) -> None:
         """Do one piece of work unless all threads were waiting for others until now."""
-        if not claim.acquire(blocking=False):
-            return
         if self._is_late(item):
             self._fail(item, Unavailable("Too many writers wait for others. Try again."))
         else:

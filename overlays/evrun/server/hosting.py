@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun.server.faults.connection import HANG_UP
+from evrun.server.refusals import DatabaseUnusable, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -24,11 +25,15 @@ DRAIN = 10.0
 """Seconds that requests under way get when the host stops."""
 
 
+class NoThread(Exception):  # noqa: N818 - not a fault: see `Visitor`
+    """No thread can be started."""
+
+
 class Host:
     """One application, its loop and its thread. It starts when it is made. Not reusable."""
 
     def __init__(self, app: Starlette) -> None:
-        """Start the application. Raises what its lifespan raises."""
+        """Start the application. Raises what its lifespan raises, or `NoThread`."""
         self._app = app
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -38,7 +43,10 @@ class Host:
         self._thread = threading.Thread(
             target=self._run, args=(started,), name="evrun-server", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise NoThread from error
         started.result()
 
     def _run(self, started: Future[None]) -> None:
@@ -85,6 +93,38 @@ class Host:
             self._loop.call_soon_threadsafe(self._stop.set)
             if threading.current_thread() is not self._thread:
                 self._thread.join()
+
+
+class Visitor:
+    """Like `Host`, in the thread of whoever asks: where no other can be started.
+
+    That is so when the main thread has ended (Python 3.12). The application begins and ends with
+    each request, of which there may be one at a time.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
+        """Carry out a request. The future has its answer."""
+        future: Future[httpx.Response] = Future()
+        # The asking thread may run a loop, which waits meanwhile.
+        running = asyncio._get_running_loop()  # noqa: SLF001 - exported for whoever runs loops
+        asyncio._set_running_loop(None)  # noqa: SLF001
+        try:
+            future.set_result(asyncio.run(self._exchange(request, content)))
+        except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
+            future.set_exception(error)
+        finally:
+            asyncio._set_running_loop(running)  # noqa: SLF001
+        return future
+
+    async def _exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        try:
+            async with self._app.router.lifespan_context(self._app):
+                return await _call(self._app, request, content)
+        except (DatabaseUnusable, Unavailable) as error:
+            raise httpx.ConnectError(str(error), request=request) from error
 
 
 async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx.Response:

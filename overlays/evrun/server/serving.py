@@ -1,4 +1,7 @@
-"""The application on a socket, until a signal stops it: `evrun serve` without the command line.
+"""The application on a socket, with its limits: `evrun serve` without the command line.
+
+`serve` runs it until a signal stops it. `build` makes the same server for whoever runs and stops it
+otherwise, as `evrun.testing` does.
 
 SIGTERM or SIGINT: `/readyz` and whatever is new get 503, what is under way finishes, then all
 connections are closed and `serve` returns. A second SIGINT cuts that short. With workers, each of
@@ -12,13 +15,15 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from uvicorn import Server
+from uvicorn.config import LOGGING_CONFIG
 
 from evrun.server.app import CAPABILITIES, announced, busy, create_app
 from evrun.server.connections import GuardedConfig, Limits
@@ -31,7 +36,6 @@ from evrun.server.observing import AccessLog, Observed
 from evrun.server.workers import supervise
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
     from types import FrameType
 
@@ -72,6 +76,19 @@ class Settings:
         return self.certificate is not None
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one. Raises `OSError`, `UnicodeError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Here, since `create_server` does not tell a failure of this from others.
+    (*_, address), *_ = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM)
+    listener = socket.create_server(address, family=family, backlog=2048)
+    # An answer leaves in two writes. Nagle's algorithm would hold the second until the client
+    # acknowledges the first, which it delays: 44 ms a request, measured, instead of 2. asyncio
+    # turns it off only for sockets that it makes itself; connections inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 def serve(database_url: str, listener: socket.socket, settings: Settings) -> None:
     """Serve until a signal comes, then drain. Raises `OSError` for a certificate that is none.
 
@@ -101,17 +118,29 @@ def _run(server: DrainingServer, listener: socket.socket) -> None:
 def _server(
     database_url: str, settings: Settings, ready: Callable[[], None] | None = None
 ) -> DrainingServer:
+    faults = None if settings.faults is None else Faults(settings.faults)
+    return build(
+        Database(database_url), settings, faults=faults, ready=ready, log_config=LOGGING_CONFIG
+    )
+
+
+def build(
+    database: Database,
+    settings: Settings,
+    *,
+    faults: Faults | None = None,
+    local_key: str | None = None,
+    ready: Callable[[], None] | None = None,
+    log_config: dict[str, Any] | None = None,
+) -> DrainingServer:
+    """Return a server over `database`, which it opens and closes. Raises like `serve`.
+
+    - `faults` are what goes wrong on purpose; a schedule in the settings is not followed by itself.
+    - `local_key` is accepted besides the stored keys.
+    - `ready` is called when requests are taken.
+    - `log_config` is what uvicorn sets up; without it, logging stays as it is.
+    """
     lifecycle, metrics = Lifecycle(), Metrics()
-    config = _configured(Database(database_url), settings, lifecycle, metrics)
-    config.load()
-    server = DrainingServer(config, lifecycle, settings.drain, ready)
-    metrics.connections.set_function(lambda: len(server.server_state.connections))
-    return server
-
-
-def _configured(
-    database: Database, settings: Settings, lifecycle: Lifecycle, metrics: Metrics
-) -> GuardedConfig:
     observers: list[Callable[[Exchange], None]] = [metrics]
     if settings.access_log != "off":
         observers.append(AccessLog(settings.access_log))
@@ -122,23 +151,29 @@ def _configured(
 
     app = create_app(
         database,
+        local_key=local_key,
         body_limit=settings.body_limit,
         patience=settings.limits.patience,
         rate=settings.rate,
         lifecycle=lifecycle,
         metrics=metrics,
-        faults=None if settings.faults is None else Faults(settings.faults),
+        faults=faults,
     )
-    return GuardedConfig(
+    config = GuardedConfig(
         Observed(app, observe),
         limits=settings.limits,
         busy=Observed(announced(busy), observe),
         headers=[("Evrun-Capabilities", CAPABILITIES)],
         observe=observe,
-        hangs_up=settings.faults is not None,
+        hangs_up=faults is not None,
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.private_key,
+        log_config=log_config,
     )
+    config.load()
+    server = DrainingServer(config, lifecycle, settings.drain, ready)
+    metrics.connections.set_function(lambda: len(server.server_state.connections))
+    return server
 
 
 class DrainingServer(Server):

@@ -4,6 +4,7 @@ The fixtures of the pytest plugin are in `evrun_pytest`, which loads this when t
 Needs `evrun[server]`.
 """
 
+from evrun.server.connections import Limits
 from evrun.server.faults import (
     Delay,
     Drop,
@@ -18,6 +19,8 @@ from evrun.server.faults import (
     Truncate,
     read_schedule,
 )
+from evrun.server.limits import Rate
+from evrun.server.serving import Settings
 from evrun.testing.seeding import ROWS, Seeded, seed
 from evrun.testing.serving import Server
 
@@ -30,10 +33,13 @@ __all__ = [
     "Faults",
     "Happened",
     "InvalidScheduleError",
+    "Limits",
+    "Rate",
     "Rule",
     "Schedule",
     "Seeded",
     "Server",
+    "Settings",
     "Status",
     "Truncate",
     "read_schedule",

@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
 from evrun.client import AsyncEvrun, Evrun
-from evrun.server.app import create_app
+from evrun.errors import ConfigurationError
 from evrun.server.authentication import generate_key
 from evrun.server.database import Database
 from evrun.server.faults import Faults
-from evrun.server.faults.connection import protocol
 from evrun.server.operations import PREFIX
+from evrun.server.serving import Settings, build, listen
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_PATIENCE = 5  # seconds that requests under way get at the end, delayed ones too
+SETTINGS = Settings(access_log="off", drain=5)
+"""As `evrun serve` has them, but for the access log and 5 s to finish in."""
 
 
 class Server:
     """The real server over the database at a SQLAlchemy URL, on a free port of 127.0.0.1.
 
-    It is there until it is closed. Requests meet what `faults` says, at first nothing.
+    It is there until it is closed, with the limits of `evrun serve`, which `settings` change.
+    Requests meet what `faults` says, at first nothing.
     """
 
-    def __init__(self, database_url: str, *, faults: Faults | None = None) -> None:
-        """Start it. Raises `DatabaseUnusable` or `Unavailable` if the database cannot be opened."""
+    def __init__(
+        self, database_url: str, *, faults: Faults | None = None, settings: Settings = SETTINGS
+    ) -> None:
+        """Start it.
+
+        Raises `DatabaseUnusable` or `Unavailable` if the database cannot be opened, and
+        `ConfigurationError` for settings that it would not follow.
+        """
+        if settings.workers > 1 or settings.faults is not None:
+            raise ConfigurationError(
+                "settings: a testing.Server has one worker, and takes faults=Faults(schedule)."
+            )
         self.faults = faults or Faults()
         self.key = generate_key()
         """Opens this server as long as it lives; it acts for the default organisation."""
         database = Database(database_url)
         database.open()  # here, where the caller hears of it
-        app = create_app(database, local_key=self.key, faults=self.faults)
+        self._server = build(database, settings, faults=self.faults, local_key=self.key)
         # Connections wait in the backlog until it is ready.
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        # Answers leave in two writes; see `evrun serve`.
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}{PREFIX}"
-        config = uvicorn.Config(
-            app,
-            http=protocol(AutoHTTPProtocol),  # h11 or httptools, whichever is there
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_PATIENCE,
-        )
-        self._server = uvicorn.Server(config)
+        self._listener = listen("127.0.0.1", 0)
+        scheme = "https" if settings.tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}{PREFIX}"
         self._thread = threading.Thread(
             target=self._server.run, args=([self._listener],), name="evrun-testing", daemon=True
         )
