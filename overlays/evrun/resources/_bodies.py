@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 import attrs
@@ -83,7 +82,12 @@ def body(model: type[M], given: M | Mapping[str, Any], table: Table, parameter: 
             f"or a {model.__name__}.",
             parameter=parameter,
         )
-    check_names(model, given, parameter)
+    fields = attrs.fields_dict(cast("Any", model))
+    # The generator appends "_" to the names of Python's builtins, such as `type`.
+    known = [name.removesuffix("_") for name in fields if name != _EXTRA]
+    for name in given:
+        if name not in known:
+            raise _unknown(name, known, parameter)
     plain = _plain(given, parameter)
     check_ids(plain, table, parameter)
     try:
@@ -96,21 +100,6 @@ def body(model: type[M], given: M | Mapping[str, Any], table: Table, parameter: 
         raise InvalidRequestError(
             f"{parameter}: does not fit {model.__name__} ({error}).", parameter=parameter
         ) from error
-
-
-def check_names(model: type[Any], given: Mapping[Any, Any], parameter: str) -> None:
-    """Raise `InvalidRequestError` for a field that the contract does not have."""
-    known = names(cast("Any", model))
-    for name in given:
-        if name not in known:
-            raise _unknown(name, known, parameter)
-
-
-@cache
-def names(model: type[Any]) -> list[str]:
-    """Return the fields of a generated model, as the contract spells them."""
-    # The generator appends "_" to the names of Python's builtins, such as `type`.
-    return [name.removesuffix("_") for name in attrs.fields_dict(model) if name != _EXTRA]
 
 
 def log_item(given: object, parameter: str) -> dict[str, Any]:
