@@ -251,7 +251,7 @@ def test_the_limits_of_evrun_serve_hold(limited: Server) -> None:
         413,
         "The body is longer than 1000 bytes. Send less in one request.",
     )
-    slow = ask(limited, "POST", **{"Content-Length": "10"})
+    slow = ask(limited, "POST", b"", **{"Content-Length": "10"})
     assert (slow.status, slow.detail.partition(":")[0]) == (408, "The body came too slowly")
     (late,) = send(limited.base_url, b"GET /v4/projects HTTP/1.1\r\nHost: x\r\n")
     assert (late.status, late.detail) == (

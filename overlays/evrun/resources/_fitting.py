@@ -22,7 +22,7 @@ from evrun_api import models
 from evrun_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from evrun.errors import InvalidRequestError
 
@@ -66,14 +66,6 @@ def fitted(annotation: Any, given: object, parameter: str, ids: Ids = ()) -> Any
     except Misfit as misfit:
         # How it was found explains nothing.
         raise misfit.error(parameter) from misfit.__cause__
-
-
-def check_fields(model: Any, entries: dict[Any, Any], parameter: str) -> None:
-    """Raise `InvalidRequestError` for an unknown or a missing field of `model`."""
-    try:
-        _model(model, ()).check(entries)
-    except Misfit as misfit:
-        raise misfit.error(parameter) from None
 
 
 def nearest(name: object, known: Sequence[str]) -> str:
@@ -333,24 +325,13 @@ class _Model:
             except Misfit as misfit:
                 misfit.within(name)
                 raise
-        self._check_required(made)
+        for attribute in self._required:
+            if attribute not in made:
+                raise Misfit(f"{attribute.removesuffix('_')!r} is required")
         model = self._model(**{**self._unset, **made})
         if extra:
             model.additional_properties = extra
         return model
-
-    def check(self, entries: dict[Any, Any]) -> None:
-        """Raise `Misfit` for an unknown or a missing field. Values are not looked at."""
-        for key in entries:
-            if key not in self.fields:
-                self._extra_of(key_text(key, Walk()))
-        self._check_required({self.fields[key][0] for key in entries if key in self.fields})
-
-    def _check_required(self, made: Collection[str]) -> None:
-        for attribute in self._required:
-            if attribute not in made:
-                name = attribute.removesuffix("_")
-                raise Misfit(f"{name!r} is required", field=name)
 
     def _extra_of(self, name: str) -> Convert:
         if self._extra is None or self.name in FILLED_IN:
