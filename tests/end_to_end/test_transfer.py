@@ -425,7 +425,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
         ),
         (("export", "pr_x", "--local", "b.db"), 3, "b.db: there is no such file"),
         (("import", "no.csv", "--local", "a.db"), 2, "'no.csv' does not exist"),
-        (("import", "a.db", "--local", "a.db"), 2, "no file that `evrun export` wrote"),
+        (("import", "a.db", "--local", "a.db"), 2, "not a file that `evrun export` wrote"),
         (("import", "ok.jsonl", "--local", "a.db"), 2, "ok.jsonl does not begin as"),
         (("import", "ok.jsonl", "--ids", "ok.jsonl", "--local", "a.db"), 3, "to keep ids"),
     ],
