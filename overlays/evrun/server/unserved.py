@@ -59,7 +59,12 @@ OPERATIONS: Final = (
         "Projects_update",
         "A project keeps its name: make another with Projects_create.",
     ),
-    ("GET", "/projects/{id}/active-config", "Projects_getActiveConfig", _DEPLOY),
+    (
+        "GET",
+        "/projects/{id}/active-config",
+        "Projects_getActiveConfig",
+        "Projects_get returns a project with its active_config.",
+    ),
     ("DELETE", "/projects/{id}/active-config", "Projects_deactivateConfig", _DEPLOY),
     ("DELETE", "/projects/{id}/active-experiment", "Projects_deactivateExperiment", _DEPLOY),
     (
