@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # a link keeps pointing where it does
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            raise ConfigurationError(f"{path} is no file that could be replaced. Name another.")
+            raise ConfigurationError(f"{path} is not a file that can be replaced. Name another.")
         descriptor, name = mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         os.close(descriptor)
         part = Path(name)

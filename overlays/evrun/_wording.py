@@ -21,6 +21,7 @@ CALLS: Final = {
     "ModelConfigs_get": "client.model_configs.get(…)",
     "ModelConfigs_register": "client.model_configs.register(…)",
     "Projects_create": "client.projects.create(…)",
+    "Projects_get": "client.projects.get(…)",
 }
 """The operations that sentences name. A rule test holds it against the server's sources."""
 

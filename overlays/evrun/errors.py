@@ -14,7 +14,7 @@
         │   │   ├── ConnectTimeoutError   while connecting: nothing was sent
         │   │   └── PoolTimeoutError      while waiting for a free connection: nothing was sent
         │   └── DisconnectedError         the connection broke
-        ├── ResponseError             an answer came, and it is no success
+        ├── ResponseError             an answer came that is not a success
         │   ├── StatusError               the server refused
         │   │   ├── BadRequestError            400
         │   │   ├── AuthenticationError        401
@@ -112,7 +112,7 @@ class InvalidRequestError(EvrunError, ValueError):
 
 
 class InvalidIdError(InvalidRequestError):
-    """A value that is no id, or the id of another resource. Nothing was sent."""
+    """A value that is not an id, or the id of another resource. Nothing was sent."""
 
     def __init__(self, message: str, *, parameter: str | None, value: str, expected: str) -> None:
         super().__init__(message, parameter=parameter)
@@ -186,7 +186,7 @@ class DisconnectedError(TransportError):
 
 
 class ResponseError(RequestError):
-    """An answer came that is no success."""
+    """An answer came that is not a success."""
 
     def __init__(
         self,

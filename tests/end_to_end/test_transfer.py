@@ -576,7 +576,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
         ),
         (("export", "pr_x", "--database", "b.db"), 3, "b.db: there is no such database of evrun's"),
         (("import", "no.csv", "--database", "a.db"), 2, "'no.csv' does not exist"),
-        (("import", "a.db", "--database", "a.db"), 2, "no file that `evrun export` wrote"),
+        (("import", "a.db", "--database", "a.db"), 2, "not a file that `evrun export` wrote"),
         (("import", "ok.jsonl", "--database", "a.db"), 2, "ok.jsonl does not begin as"),
         (("import", "ok.jsonl", "--ids", "ok.jsonl", "--database", "a.db"), 3, "to keep ids"),
     ],

@@ -158,17 +158,17 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"{}\n{oops\n", "line 2 is no JSON (Expecting property name"),
-        (b'{"kind": "log"}\n[1]\n', "line 2 is no JSON object"),
-        (b"{}\n{\xff}\n", "line 2 is no text in UTF-8"),
-        (b'{}\n{"created_at": "today"}', "line 2 has a time that is none"),
-        (b'{"created_at": 5}', "line 1 has a time that is none"),
+        (b"{}\n{oops\n", "line 2 is not JSON (Expecting property name"),
+        (b'{"kind": "log"}\n[1]\n', "line 2 is not a JSON object"),
+        (b"{}\n{\xff}\n", "line 2 is not text in UTF-8"),
+        (b'{}\n{"created_at": "today"}', "line 2 has a time that cannot be read"),
+        (b'{"created_at": 5}', "line 1 has a time that cannot be read"),
         (b"kind,id\nlog\n", "line 2: the first line names 2 columns, and here are 1"),
-        (b"kind,id\nlog,data_\xff\n", "line 2 is no text in UTF-8"),
-        (b"kind,inputs\nlog,oops\n", "line 2: the cell under inputs is no JSON"),
-        (b"kind,created_at\nlog,today\n", "line 2: the cell under created_at is no time"),
+        (b"kind,id\nlog,data_\xff\n", "line 2 is not text in UTF-8"),
+        (b"kind,inputs\nlog,oops\n", "line 2: the cell under inputs is not JSON"),
+        (b"kind,created_at\nlog,today\n", "line 2: the cell under created_at is not a time"),
         (b'kind,id\nlog,"data', "line 2: unexpected end of data"),
-        (b"PAR1 and no more", "no file that `evrun export` wrote"),
+        (b"PAR1 and no more", "not a file that `evrun export` wrote"),
     ],
 )
 def test_a_broken_file_is_refused_with_the_place(

@@ -9,12 +9,17 @@ from starlette.routing import compile_path
 from evrun.server.operations import PREFIX
 
 _GENERATE: Final = (
-    "It calls no model: call your model's provider, and log what it answers with Evaluations_log."
+    "This server calls no model: call your model's provider yourself, and log what it answers with "
+    "Evaluations_log."
 )
 _DEPLOY: Final = (
-    "It deploys nothing: keep the config's id in your program, and read it with ModelConfigs_get."
+    "This server deploys nothing: keep the config's id in your program, and read it with "
+    "ModelConfigs_get."
 )
-_KEEP: Final = "`evrun db prune` deletes runs that ended long ago, with their logs and results."
+_KEEP: Final = (
+    "What runs use is not deleted by requests. `evrun db prune` deletes runs that ended long ago, "
+    "with their logs and results."
+)
 _ROWS: Final = (
     "Datasets only grow: make another with Datasets_create, and add the rows that you want with "
     "Datasets_createDatapoint."
@@ -59,7 +64,12 @@ OPERATIONS: Final = (
         "Projects_update",
         "A project keeps its name: make another with Projects_create.",
     ),
-    ("GET", "/projects/{id}/active-config", "Projects_getActiveConfig", _DEPLOY),
+    (
+        "GET",
+        "/projects/{id}/active-config",
+        "Projects_getActiveConfig",
+        "Projects_get returns a project with its active_config.",
+    ),
     ("DELETE", "/projects/{id}/active-config", "Projects_deactivateConfig", _DEPLOY),
     ("DELETE", "/projects/{id}/active-experiment", "Projects_deactivateExperiment", _DEPLOY),
     (

@@ -71,7 +71,7 @@ def read(path: Path) -> Iterator[Record]:
         raise
     except ValueError as error:
         raise InvalidRequestError(
-            f"{path} is no file that `evrun export` wrote, or was changed since: {error}. "
+            f"{path} is not a file that `evrun export` wrote, or was changed since: {error}. "
             "Export it again.",
             parameter="file",
         ) from error

@@ -37,13 +37,13 @@ def read_jsonl(stream: IO[bytes]) -> Iterator[Record]:
         try:
             found = json.loads(line)
         except UnicodeDecodeError as error:
-            raise ValueError(f"line {number} is no text in UTF-8") from error
+            raise ValueError(f"line {number} is not text in UTF-8") from error
         except json.JSONDecodeError as error:
             raise ValueError(
-                f"line {number} is no JSON ({error.msg}, at character {error.colno})"
+                f"line {number} is not JSON ({error.msg}, at character {error.colno})"
             ) from error
         if not isinstance(found, dict):
-            raise ValueError(f"line {number} is no JSON object")  # noqa: TRY004 - one error for all
+            raise ValueError(f"line {number} is not a JSON object")  # noqa: TRY004 - one error for all
         try:
             yield {
                 name: datetime.fromisoformat(value) if COLUMNS.get(name) == "time" else value
@@ -51,7 +51,7 @@ def read_jsonl(stream: IO[bytes]) -> Iterator[Record]:
                 if value is not None
             }
         except (TypeError, ValueError) as error:
-            raise ValueError(f"line {number} has a time that is none") from error
+            raise ValueError(f"line {number} has a time that cannot be read") from error
 
 
 def _shown(value: Any) -> Any:

@@ -62,7 +62,7 @@ def read_csv(stream: IO[bytes]) -> Iterator[Record]:
                 yield _record(names, row)
     except UnicodeDecodeError as error:
         # Text is decoded ahead of the rows.
-        raise ValueError(f"line {_first_odd_line(stream)} is no text in UTF-8") from error
+        raise ValueError(f"line {_first_odd_line(stream)} is not text in UTF-8") from error
     except (csv.Error, ValueError) as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
     finally:
@@ -80,7 +80,7 @@ def _record(names: list[str], row: list[str]) -> Record:
                 found[name] = value(shown, kind)
             except ValueError as error:
                 raise ValueError(
-                    f"the cell under {name} is no {'time' if kind == 'time' else 'JSON'}"
+                    f"the cell under {name} is not {'a time' if kind == 'time' else 'JSON'}"
                 ) from error
     return found
 
