@@ -27,7 +27,7 @@ from evrun import AsyncEvrun, ConfigurationError, Evrun, ServerError
 from evrun.server.serving import GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from databases import Postgres
@@ -277,13 +277,12 @@ def test_a_locked_table_of_postgresql(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", ["Evrun", "AsyncEvrun"])
-def test_a_local_client_on_a_disk_without_room(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("local", [Evrun.local, AsyncEvrun.local])
+def test_a_local_client_on_a_disk_without_room(local: Callable[[Path], object]) -> None:
     """The constructor says so; an open client is told at its write, and goes on when there is room.
 
-    Where it may only read, it reads.
+    A disk that takes no writes is no place for it.
     """
-    local = Evrun.local if kind == "Evrun" else AsyncEvrun.local
     with small_disk(8) as disk:
         with Evrun.local(disk / "evals.db") as client:
             client.projects.create(name="kept")

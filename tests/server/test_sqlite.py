@@ -153,6 +153,22 @@ def test_a_locked_database_is_503(file: Path) -> None:
         host.stop()
 
 
+def test_a_database_that_is_locked_when_it_is_opened(file: Path) -> None:
+    """The sentence names the file; when it is free, it opens."""
+    first = Database(f"sqlite:///{file}")
+    first.open()
+    first.close()
+    blocker = sqlite3.connect(file, isolation_level=None)
+    blocker.execute("PRAGMA locking_mode = EXCLUSIVE")
+    blocker.execute("BEGIN EXCLUSIVE")
+    database = Database(f"sqlite:///{file}", busy_timeout=0.05)
+    with pytest.raises(Unavailable, match=r"evals\.db: The database is locked by another process"):
+        database.open()
+    blocker.close()
+    assert list_keys(database) == []
+    database.close()
+
+
 @contextmanager
 def read_only(file: Path) -> Iterator[None]:
     """Open a SQLite file only for reading meanwhile, as SQLite does if it may do no more."""
@@ -179,6 +195,7 @@ def test_a_read_only_database_is_503(file: Path) -> None:
             response = api.send("Projects_create", {"name": f"p{number}"})
             assert response.status_code == 503
             assert response.headers["Retry-After"] == "1"
+            assert response.headers["X-Should-Retry"] == "false"
             assert "The database is read-only: check its" in response.json()["detail"]
             assert api.ok("Projects_get", id=kept["id"]) == kept
     assert api.ok("Projects_get", id=kept["id"]) == kept
