@@ -368,6 +368,19 @@ def test_an_import_that_is_done_may_be_made_again(
     assert twice["projects"] == expected["projects"] == 1
 
 
+def test_what_was_left_out_is_told_by_the_import_that_goes_on(
+    exported: Path, target: Evrun, tmp_path: Path
+) -> None:
+    """And not only by the one that ended early: a script goes by the last status."""
+    text = exported.read_text().replace('"value": true', '"value": "words"', 1)
+    exported.write_text(text.replace('"parent_id": "data_', '"parent_id": "data_elsewhere', 1))
+    first, second = (bring(target, exported, tmp_path / "ids.db") for _ in range(2))
+    assert dict(first.left_out) == dict(second.left_out)
+    parents = "parents that are not in the file: their logs have none now"
+    assert first.left_out == {"results": 1, parents: 1}
+    assert second.counts == {}
+
+
 def test_a_ledger_is_of_one_file_and_one_target(
     exported: Path, source: Evrun, target: Evrun, tmp_path: Path
 ) -> None:

@@ -158,7 +158,7 @@ def _ledger(ids: Path | None, file: Path) -> Iterator[Ledger]:
                 path.unlink()
             raise
     if ids is None:
-        path.unlink()
+        path.unlink(missing_ok=True)  # the same import may have run twice at a time
 
 
 def _shown(counts: Counter[str]) -> str:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from evrun.transfer.ledger import Ledger
 
 _SHOWN = 20  # things left out that are named; the rest is counted
+_LEFT_OUT = {
+    "log": "logs",
+    "result": "results",
+    "orphan": "parents that are not in the file: their logs have none now",
+}
 
 _EVALUATOR = ("name", "description", "arguments_type", "return_type", "type")
 _NEEDED = {
@@ -104,6 +109,10 @@ class Import:
         for record in self._source():
             if record["kind"] == "run":
                 self._finish(record)
+        # From the ledger: what was left out before an import ended early is told by the next.
+        for kind, what in _LEFT_OUT.items():
+            if count := self._ledger.count(kind, new=""):
+                self.left_out[what] = count
 
     def _check(self) -> None:
         """Hold the file against its last record, and note which logs it has."""
@@ -235,7 +244,7 @@ class Import:
         for each in self._known:
             same = all(getattr(each, name) == value for name, value in wanted.items())
             # Once: a run may have two evaluators that differ in nothing but their ids.
-            if same and not self._ledger.knows("evaluator", each.id):
+            if same and not self._ledger.count("evaluator", each.id):
                 return each.id
         return self._keyed("evaluator", record["id"]).evaluators.create(**wanted).id
 
@@ -326,7 +335,7 @@ class Import:
             if new_parent:
                 body["parent_id"] = new_parent
             else:
-                self.left_out["parents that are not in the file: their logs have none now"] += 1
+                self._ledger.put("orphan", record["id"], "")
         if "feedback" in body:
             body["feedback"] = [
                 {name: value for name, value in each.items() if name not in {"id", "data_id"}}
@@ -364,7 +373,6 @@ class Import:
 
     def _leave_out(self, kind: str, record: Record, reason: str) -> None:
         self._ledger.put(kind, record["id"], "")
-        self.left_out[f"{kind}s"] += 1
         if len(self.notes) < _SHOWN:
             self.notes.append(f"Left out: the {kind} {record['id']}. {reason}")
 

@@ -72,10 +72,10 @@ class Ledger:
         query = "INSERT OR IGNORE INTO ids VALUES (?, ?, ?)"
         return self._file.execute(query, (kind, old, new)).rowcount > 0
 
-    def knows(self, kind: str, new: str) -> bool:
-        """Return whether some old id became this new one."""
-        query = "SELECT 1 FROM ids WHERE kind = ? AND new = ?"
-        return self._file.execute(query, (kind, new)).fetchone() is not None
+    def count(self, kind: str, new: str) -> int:
+        """Return how many old ids became this new one."""
+        query = "SELECT count(*) FROM ids WHERE kind = ? AND new = ?"
+        return int(self._file.execute(query, (kind, new)).fetchone()[0])
 
     @contextmanager
     def together(self) -> Iterator[None]:
