@@ -34,7 +34,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 # Imports run one way: a layer may import itself and those below it.
 LAYERS = (
     # An error carries what was sent.
-    ("errors", "_version", "_sent", "_files", "_shown", "_wording", "_yaml"),
+    ("errors", "_version", "_sent", "_files", "_shown", "_wording", "_yaml", "_extras"),
     ("ids", "_retry", "_clock", "_address", "_plain", "_threads"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
@@ -49,7 +49,7 @@ LAYERS = (
     ("client", "raw"),
     ("",),  # evrun/__init__.py
     ("transfer", "testing"),
-    ("cli",),
+    ("cli", "__main__"),
 )
 
 

@@ -218,7 +218,7 @@ def test_parse_id_names_the_prefixes_it_knows() -> None:
     assert all(prefix in str(caught.value) for prefix in PREFIXED)
     with pytest.raises(InvalidIdError, match="id: got None"):
         parse_id(None)
-    with pytest.raises(InvalidIdError, match="id: 'data_' contains nothing after its prefix"):
+    with pytest.raises(InvalidIdError, match="id: 'data_' is a prefix with nothing after it"):
         parse_id("data_")
 
 
