@@ -31,7 +31,7 @@ ODD: tuple[Any, ...] = (
     *(int, print, object(), Unspeakable(), NotImplemented),
     *(httpx.Timeout("x"), httpx.Timeout(None, read=-1), httpx.Timeout(float("inf"))),  # type: ignore[arg-type]
 )
-SETTINGS = sorted(inspect.signature(Evrun).parameters.keys() - {"proxy"})
+SETTINGS = sorted(inspect.signature(Evrun).parameters.keys())
 """All but `proxy`, whose own tests are in `test_connections`."""
 OPTIONS = sorted(inspect.signature(Evrun.with_options).parameters.keys() - {"self"})
 
