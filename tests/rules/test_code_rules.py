@@ -34,7 +34,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 # Imports run one way: a layer may import itself and those below it.
 LAYERS = (
     ("errors", "_version", "_sent", "_files"),  # an error carries what was sent
-    ("ids", "_retry", "_clock"),
+    ("ids", "_retry", "_clock", "_threads"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
     ("_config",),

@@ -10,15 +10,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from evrun._exchange import ANSWERS
+from evrun._threads import in_threads
 from evrun.errors import InvalidRequestError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Self
 
     import httpx
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from evrun.resources._call import Call
     from evrun.resources._many_logs import Gathered, ManyLogs, Outcome
     from evrun.results import EvaluationRun
-
-    Attempted = tuple[int, Outcome | BaseException]
-    Job = tuple[int, Call[Any], SimpleQueue[Attempted]]
 
 
 def check(items: object, kinds: Any) -> None:
@@ -148,12 +144,11 @@ class _Sender:
     def _work(self) -> None:
         """Send until there is nothing left."""
         try:
-            with _Workers(self._many.concurrency) as workers:
-                while chunk := self._next():
-                    done = _drive(self._many, chunk, workers)
-                    with self._changed:
-                        self._done += done
-                        self._changed.notify_all()
+            while chunk := self._next():
+                done = _drive(self._many, chunk)
+                with self._changed:
+                    self._done += done
+                    self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
             with self._changed:
                 self._error = error
@@ -174,75 +169,12 @@ class _Sender:
             return []
 
 
-class _Workers:
-    """Threads that make calls at the same time, as many as are needed. The asking one is one."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for _each in self._threads:
-            self._jobs.put(None)
-        for each in self._threads:
-            each.join()
-
-    def outcomes(self, calls: Sequence[Call[Any]]) -> list[Outcome]:
-        """Make the calls and return what came of each. Raises what is no outcome."""
-        attempted: SimpleQueue[Attempted] = SimpleQueue()
-        for place, call in enumerate(calls):
-            self._jobs.put((place, call, attempted))
-        self._grow(min(self._most, len(calls)) - 1)
-        while job := self._waiting():
-            _do(job)
-        found = dict(attempted.get() for _ in calls)
-        return [_of(found[place]) for place in range(len(calls))]
-
-    def _waiting(self) -> Job | None:
-        try:
-            return self._jobs.get_nowait()
-        except Empty:
-            return None
-
-    def _grow(self, most: int) -> None:
-        while len(self._threads) < most:
-            context = copy_context()  # one for each: a context cannot be entered twice
-            thread = threading.Thread(target=context.run, args=(self._work,), name="evrun-log")
-            try:
-                thread.start()
-            except RuntimeError:
-                return  # as in `_start`: fewer do
-            self._threads.append(thread)
-
-    def _work(self) -> None:
-        while job := self._jobs.get():
-            _do(job)
-
-
-def _do(job: Job) -> None:
-    place, call, attempted = job
-    try:
-        attempted.put((place, _outcome(call)))
-    except BaseException as error:  # noqa: BLE001 - it is raised by the thread that asked
-        attempted.put((place, error))
-
-
-def _of(attempted: Outcome | BaseException) -> Outcome:
-    if isinstance(attempted, tuple | RequestError | InvalidRequestError):
-        return attempted
-    raise attempted
-
-
-def _drive(many: ManyLogs, chunk: Sequence[Gathered], workers: _Workers) -> list[LoggedItem]:
+def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     flow = many.log(chunk)
     try:
         calls = next(flow)
         while True:
-            calls = flow.send(workers.outcomes(calls))
+            calls = flow.send(in_threads(_outcome, calls, many.concurrency))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result
