@@ -369,17 +369,13 @@ def test_a_cancelled_call_ends_soon_whatever_the_server_does(
 
 
 @BOTH
-@pytest.mark.parametrize("refused", [{"evrun-log_many", "evrun-log"}, {"evrun-log"}])
 def test_a_thread_that_cannot_be_started_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, refused: set[str], batch: int
+    monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """Python 3.12 starts none when it ends: the caller's thread sends, one after the other."""
-    start = threading.Thread.start
 
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name in refused:
-            raise RuntimeError("can't create new thread at interpreter shutdown")
-        start(thread)
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     server = Server(batch)
@@ -415,17 +411,20 @@ WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 @BOTH
 def test_context_variables_are_seen_in_every_thread(batch: int) -> None:
-    """In middleware, whatever thread it runs in; and there are no more threads than asked for."""
-    seen, idents = set(), set()
+    """In middleware, whatever thread it runs in; and no more run at a time than asked for."""
+    seen, at_a_time = set(), [0]
+    running: set[int] = set()
 
     def middleware(request: httpx.Request, send: Callable[[httpx.Request], Any]) -> Any:
         seen.add(WHO.get())
+        running.add(threading.get_ident())
+        at_a_time.append(len(running))
         if request.method == "POST":
-            idents.add(threading.get_ident())
-            time.sleep(0.001)
+            time.sleep(0.002)
+        running.discard(threading.get_ident())
         return send(request)
 
-    many = [{"datapoint_id": f"row-{n % 5}", "log": {}} for n in range(40)]
+    many = [{"datapoint_id": f"row-{n % 20}", "log": {}} for n in range(40)]
     token = WHO.set("caller")
     try:
         with sync_client(Server(batch), middleware=[middleware]) as client:
@@ -433,7 +432,7 @@ def test_context_variables_are_seen_in_every_thread(batch: int) -> None:
     finally:
         WHO.reset(token)
     assert seen == {"caller"}
-    assert len(idents) == (1 if batch else 4)
+    assert max(at_a_time) == 1 if batch else 1 < max(at_a_time) <= 4
 
 
 @LOOPS
