@@ -374,7 +374,7 @@ def _culprit(cls: type[Id], value: str) -> str:
     for position, character in enumerate(value):
         if not allowed.fullmatch(character) and not (allowed is _TOKEN and character == "."):
             return f"{_name(character)} at position {position}"
-    return "nothing after its prefix"
+    return "nothing but dots"
 
 
 def _name(character: str) -> str:

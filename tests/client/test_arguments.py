@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from fake_api import BASE_URL, KEY, FakeApi
 
@@ -66,6 +67,14 @@ def client(api: FakeApi) -> Evrun:
         (
             lambda evrun: evrun.evaluations.result("evrun_1", **VERDICT, result=0),
             {**VERDICT, "result": 0},
+        ),
+        (
+            lambda evrun: evrun.evaluations.result("evrun_1", **VERDICT, result=np.bool_(True)),  # noqa: FBT003 - a verdict
+            {**VERDICT, "result": True},
+        ),
+        (
+            lambda evrun: evrun.evaluations.result("evrun_1", **VERDICT, result=np.float32(0.5)),
+            {**VERDICT, "result": 0.5},
         ),
         (
             lambda evrun: evrun.evaluations.result("evrun_1", **VERDICT, error=""),
