@@ -13,6 +13,7 @@ from fake_api import BASE_URL, KEY, FakeApi
 
 from evrun import AsyncEvrun, Evrun, errors
 from evrun._connection import Connection, Pool
+from evrun._failures import part_error
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get
 from evrun_api.models import CreateEvaluationLogRequest, CreateLogResponse, LogRequest
@@ -127,6 +128,18 @@ def test_a_server_of_ours_says_itself_what_to_do(
         get(api)
     own = " Check api_key=… or EVRUN_API_KEY." if status == 401 else ""
     assert str(caught.value) == f"{GET} answered {status}: That is so. Do this.{own}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [({}, " Read the current state and decide again."), ({"Evrun-Capabilities": "batch=1000"}, "")],
+)
+def test_a_part_of_many_is_told_like_a_whole(headers: dict[str, str], advice: str) -> None:
+    """What is wrong with one of many logs comes with the same advice as for a single one."""
+    request = httpx.Request("POST", f"{BASE_URL}/evaluations/evrun_1/logs")
+    whole = httpx.Response(200, headers=headers, request=request)
+    error = part_error(409, "It is there.", whole, {"logs": [{}]}, "items[1]")
+    assert str(error) == f"items[1]: POST {request.url} answered 409: It is there.{advice}"
 
 
 @pytest.mark.parametrize("headers", [{}, {"Evrun-Capabilities": "idempotency=86400"}])

@@ -1,1 +1,1 @@
-"""Moving runs between servers and into files, over the API: the vendor's and ours alike."""
+"""Moving runs between servers and into files, over the API of any server that speaks it."""
