@@ -31,6 +31,8 @@
             └── AmbiguousServerError        …: also a ServerError
 
 Data travels as attributes; every error pickles. No exception of httpx leaves the package.
+
+Beside them stands one warning, `MissedRecordsWarning`.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ __all__ = [
     "InvalidIdError",
     "InvalidRequestError",
     "LogsFailedError",
+    "MissedRecordsWarning",
     "NotFoundError",
     "PermissionDeniedError",
     "PoolTimeoutError",
@@ -291,6 +294,13 @@ class AmbiguousDisconnectError(UnknownOutcomeError, DisconnectedError):
 
 class AmbiguousServerError(UnknownOutcomeError, ServerError):
     """5xx to a request that changes something."""
+
+
+class MissedRecordsWarning(UserWarning):
+    """An iteration over pages may have missed records, because the list changed meanwhile.
+
+    Only servers of another kind make it: evrun's go on behind the last record, and miss none.
+    """
 
 
 @frozen

@@ -4,7 +4,8 @@
     "Paris"}) raw.parsed.id, raw.headers["X-Request-ID"], raw.attempts
 
 Each method has the arguments of the one that it wraps. The `iter_…` methods and `log_many` have no
-raw form, because they make many calls: use `list` page by page, and `log_batch`.
+raw form, because they make many calls: use `list` with the `next_cursor` of the page before, and
+`log_batch`.
 """
 
 from __future__ import annotations

@@ -71,6 +71,9 @@ class Page(Generic[T]):
     size: int
     total: int
     """Records on all pages together."""
+    next_cursor: str | None
+    """The `cursor` of what comes after this page; None if nothing does, or from a server without
+    cursors."""
 
 
 @frozen(kw_only=True)

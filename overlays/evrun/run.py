@@ -97,11 +97,12 @@ class Run:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Page[EvaluatedDatapoint]:
         """Like `Evaluations.list_datapoints`, for this run."""
         return self._evaluations.list_datapoints(
-            self.id, page=page, size=size, evaluatee_id=evaluatee_id
+            self.id, page=page, size=size, cursor=cursor, evaluatee_id=evaluatee_id
         )
 
     def iter_datapoints(
@@ -222,11 +223,12 @@ class AsyncRun:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Page[EvaluatedDatapoint]:
         """Like `Run.datapoints`, awaited."""
         return await self._evaluations.list_datapoints(
-            self.id, page=page, size=size, evaluatee_id=evaluatee_id
+            self.id, page=page, size=size, cursor=cursor, evaluatee_id=evaluatee_id
         )
 
     def iter_datapoints(

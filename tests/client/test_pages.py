@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import linecache
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ from fake_api import BASE_URL, KEY
 from served import contract_operations
 from story import examples
 
-from evrun import AsyncEvrun, Evrun, InvalidIdError, NotFoundError
+from evrun import AsyncEvrun, Evrun, InvalidIdError, MissedRecordsWarning, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
 
 @frozen
@@ -62,22 +64,34 @@ def _named(record: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 class Pages:
-    """An API with so many records in every list; `asked` holds the pages that were asked for."""
+    """An API with so many records in every list; `asked` holds the pages that were asked for.
 
-    def __init__(self, total: int, name: str = "sessions.iter_all") -> None:
+    With `cursors` it goes on behind the last record, as evrun's server does; else it counts.
+    """
+
+    def __init__(
+        self, total: int, name: str = "sessions.iter_all", *, cursors: bool = False
+    ) -> None:
         self._record, self.first = LISTS[name].record, LISTS[name].first
         self.ids = [f"{n:06}" for n in range(total)]
-        self.asked: list[int] = []
+        self._cursors = cursors
+        self.asked: list[int | str] = []
         self.after_page: Callable[[], object] = lambda: None
         self.largest = 1000
+        self.hidden: set[str] = set()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         page = int(request.url.params["page"])
         size = min(int(request.url.params["size"]), self.largest)
-        self.asked.append(page)
+        cursor = request.url.params.get("cursor")
+        self.asked.append(page if cursor is None else cursor)
+        left = self.ids if cursor is None else [each for each in self.ids if each > cursor]
         start = (page - self.first) * size
-        records = [_named(self._record, each) for each in self.ids[start : start + size]]
+        shown = [each for each in left[start : start + size] if each not in self.hidden]
+        records = [_named(self._record, each) for each in shown]
         answer = {"records": records, "page": page, "size": size, "total": len(self.ids)}
+        if self._cursors:
+            answer["next_cursor"] = shown[-1] if left[start + size :] else None
         self.after_page()
         return httpx.Response(200, json=answer)
 
@@ -189,17 +203,158 @@ def test_nothing_is_sent_before_the_first_record_is_wanted() -> None:
     assert api.asked == []
 
 
-def test_records_that_come_in_front_bring_none_twice() -> None:
-    """What was shown on the last page and has moved to the next is left out."""
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(("total", "requests"), [(0, 1), (3, 1), (4, 2), (7, 3)])
+def test_a_server_that_goes_on_behind_a_record_is_asked_to(
+    name: str, total: int, requests: int
+) -> None:
+    """With as few requests, the first of them as to any server."""
+    api = Pages(total, name, cursors=True)
+    assert list(iterate(api.client(), name, page_size=3)) == api.ids
+    assert api.asked == [api.first, *api.ids[2::3][: requests - 1]]
+
+
+def test_cursors_are_those_of_answers(tmp_path: Path) -> None:
+    """`list` takes the `next_cursor` of a page, and a page without one is the last."""
+    with Evrun.local(tmp_path / "evals.db") as client:
+        for name in ("a", "b", "c"):
+            client.projects.create(name=name)
+        first = client.projects.list(size=2, sort_by="name", order="asc")
+        last = client.projects.list(size=2, sort_by="name", order="asc", cursor=first.next_cursor)
+    assert [each.name for each in first.records + last.records] == ["a", "b", "c"]
+    assert last.next_cursor is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 20])
+def test_records_that_come_in_front_bring_none_twice(size: int) -> None:
+    """What was shown already and has moved to a later page is left out, however much came."""
     api = Pages(9)
     news = iter(["new1", "new2"])
 
     def add() -> None:
-        api.ids[:0] = [name for name in [next(news, None)] if name]
+        api.ids[:0] = [f"{name}-{n}" for name in [next(news, None)] if name for n in range(size)]
 
     api.after_page = add
     before = list(api.ids)
-    assert list(iterate(api.client(), "sessions.iter_all", page_size=3)) == before
+    shown = list(iterate(api.client(), "sessions.iter_all", page_size=3))
+    assert [each for each in shown if each in before] == before
+    assert len(shown) == len(set(shown))
+
+
+def awaited(api: Pages) -> list[str]:
+    async def collect() -> list[str]:
+        async with api.async_client() as client:
+            return [each async for each in aiterate(client, "sessions.iter_all", page_size=3)]
+
+    return asyncio.run(collect())
+
+
+def blocking(api: Pages) -> list[str]:
+    with api.client() as client:
+        return list(iterate(client, "sessions.iter_all", page_size=3))
+
+
+EITHER = pytest.mark.parametrize("walk", [blocking, awaited])
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "left",
+    [
+        lambda ids: ids[3:],
+        lambda ids: ids[:2] + ids[3:],
+        lambda ids: ids[:3],
+        lambda ids: [],
+    ],
+    ids=["a page in front", "one in front", "all behind", "everything"],
+)
+def test_a_list_that_shrinks_is_warned_of(
+    walk: Callable[[Pages], list[str]], left: Callable[[list[str]], list[str]]
+) -> None:
+    """Once, by a server that counts pages, whatever goes; what is left is read to the end."""
+    api = Pages(9)
+
+    def remove() -> None:
+        api.ids = left(api.ids)
+
+    api.after_page = remove
+    with pytest.warns(MissedRecordsWarning, match="Records may have been missed") as warned:
+        assert walk(api)[:3] == ["000000", "000001", "000002"]
+    assert len(warned) == 1
+
+
+def loop(api: Pages) -> None:
+    with api.client() as client:
+        for _ in client.sessions.iter_all("pr_1", page_size=3):
+            pass
+
+
+def loop_awaited(api: Pages) -> None:
+    async def wait() -> None:
+        async with api.async_client() as client:
+            async for _ in client.sessions.iter_all("pr_1", page_size=3):
+                pass
+
+    asyncio.run(wait())
+
+
+@pytest.mark.parametrize("walk", [loop, loop_awaited])
+def test_the_warning_says_what_to_do_where_the_loop_is(walk: Callable[[Pages], None]) -> None:
+    """It stands at the user's line, whose list it is about."""
+    api = Pages(9)
+    api.after_page = lambda: api.ids.__delitem__(0)
+    with pytest.warns(MissedRecordsWarning) as warned:
+        walk(api)
+    assert warned[0].filename == __file__
+    assert " for _ in client" in linecache.getline(__file__, warned[0].lineno)
+    assert str(warned[0].message) == (
+        "Records may have been missed: the list had 9 records and has 8 now, and this server "
+        "counts pages from the start of the list, so later records moved onto pages that were read "
+        "already. If your loop changes what it lists, collect first: `for record in list(…)`. Else "
+        "iterate again."
+    )
+
+
+@EITHER
+def test_a_page_that_is_shorter_than_promised_is_warned_of(
+    walk: Callable[[Pages], list[str]],
+) -> None:
+    """A server may show less than its total says: so many records nobody sees."""
+    api = Pages(9)
+    api.hidden = {"000004"}
+    with pytest.warns(MissedRecordsWarning, match="a page has 2 records and should have 3"):
+        assert len(walk(api)) == 8
+
+
+@EITHER
+@pytest.mark.parametrize("cursors", [True, False])
+@pytest.mark.parametrize("new", ["-", "z"], ids=["in front", "behind"])
+def test_a_list_that_grows_or_stays_is_not_warned_of(
+    walk: Callable[[Pages], list[str]], new: str, *, cursors: bool
+) -> None:
+    """Nothing is missed where nothing goes; warnings are errors here."""
+    api = Pages(9, cursors=cursors)
+    before = list(api.ids)
+
+    def add() -> None:
+        if len(api.asked) < 4:
+            api.ids = sorted([*api.ids, f"{new}{len(api.asked)}"])
+
+    api.after_page = add
+    assert [each for each in walk(api) if each in before] == before
+
+
+@EITHER
+def test_behind_a_record_nothing_is_missed(walk: Callable[[Pages], list[str]]) -> None:
+    """A server with cursors may lose what was shown, also the last record of a page."""
+    api = Pages(9, cursors=True)
+    before = list(api.ids)
+
+    def remove() -> None:
+        api.ids = [each for each in api.ids if each > api.ids[2]]
+
+    api.after_page = remove
+    assert walk(api) == before
 
 
 def test_the_servers_own_page_size_counts() -> None:
@@ -208,13 +363,6 @@ def test_the_servers_own_page_size_counts() -> None:
     api.largest = 2
     assert list(iterate(api.client(), "sessions.iter_all", page_size=1000)) == api.ids
     assert api.asked == [1, 2, 3, 4]
-
-
-def test_a_list_that_shrinks_ends() -> None:
-    """An empty page is the end, whatever the total says."""
-    api = Pages(9)
-    api.after_page = lambda: api.ids.__delitem__(slice(3, None))
-    assert len(list(iterate(api.client(), "sessions.iter_all", page_size=3))) == 3
 
 
 def test_an_error_on_a_later_page_is_raised() -> None:
@@ -252,10 +400,10 @@ def count_awaited(api: Pages) -> int:
 
 @pytest.mark.parametrize("walk", [count, count_awaited])
 def test_memory_does_not_grow_with_the_number_of_pages(walk: Callable[[Pages], int]) -> None:
-    """Five times the pages take no more memory."""
+    """Five times the pages take no more memory, from a server with cursors."""
 
     def peak(total: int) -> int:
-        api = Pages(total)
+        api = Pages(total, cursors=True)
         # Rubbish that the collector has not come to yet is no growth.
         api.after_page = gc.collect
         tracemalloc.start()

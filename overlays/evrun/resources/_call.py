@@ -46,6 +46,8 @@ class Call(Generic[R]):
     """Query parameters that the generated function does not know."""
     compressed: bool = False
     """Whether the body is sent compressed."""
+    reordered: bool = False
+    """Of a list: whether what it is sorted by can change."""
 
     def run(self) -> R:
         """Send it. Raises `EvrunError`."""
@@ -61,19 +63,19 @@ class Call(Generic[R]):
 
     def records(self: Call[Page[T]]) -> Iterator[T]:
         """Yield the records of this page and of all after it, a request for each page."""
-        walk = Walk[T](self.kwargs["page"])
-        while walk.number is not None:
-            yield from walk.take(self._page(walk.number).run())
+        walk = Walk[T](self.kwargs["page"], reordered=self.reordered)
+        while walk.place is not None:
+            yield from walk.take(self._at(walk.place).run())
 
     async def records_async(self: Call[Page[T]]) -> AsyncIterator[T]:
         """Like `records`, awaited."""
-        walk = Walk[T](self.kwargs["page"])
-        while walk.number is not None:
-            for record in walk.take(await self._page(walk.number).run_async()):
+        walk = Walk[T](self.kwargs["page"], reordered=self.reordered)
+        while walk.place is not None:
+            for record in walk.take(await self._at(walk.place).run_async()):
                 yield record
 
-    def _page(self, number: int) -> Call[R]:
-        return evolve(self, kwargs={**self.kwargs, "page": number})
+    def _at(self, place: Mapping[str, Any]) -> Call[R]:
+        return evolve(self, kwargs={**self.kwargs, **place})
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from attrs import evolve
+
 from evrun.errors import InvalidRequestError
 from evrun.ids import (
     ConfigId,
@@ -164,7 +166,13 @@ class EvaluationCalls:
         )
 
     def list_datapoints(
-        self, evaluation_id: object, *, page: int, size: int, evaluatee_id: object
+        self,
+        evaluation_id: object,
+        *,
+        page: int,
+        size: int,
+        cursor: str | None = None,
+        evaluatee_id: object,
     ) -> Call[Page[EvaluatedDatapoint]]:
         return bind(
             Page[EvaluatedDatapoint],
@@ -174,6 +182,7 @@ class EvaluationCalls:
             client=self._client,
             page=page,
             size=size,
+            cursor=given(cursor),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
         )
 
@@ -255,8 +264,9 @@ class EvaluationCalls:
         status_filter: Iterable[Status] | None,
         page: int,
         size: int,
+        cursor: str | None = None,
     ) -> Call[Page[EvaluationRun]]:
-        return bind(
+        call = bind(
             Page[EvaluationRun],
             evaluations_list.sync_detailed,
             evaluations_list.asyncio_detailed,
@@ -273,7 +283,9 @@ class EvaluationCalls:
             status_filter=given_filter(status_filter, "status_filter"),
             page=page,
             size=size,
+            cursor=given(cursor),
         )
+        return evolve(call, reordered=sort is not None)
 
     def list_all_for_project(
         self, project_id: object, *, evaluatee_id: object, evaluator_aggregates: bool | None

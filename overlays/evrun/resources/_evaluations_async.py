@@ -139,11 +139,12 @@ class AsyncEvaluations:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Page[EvaluatedDatapoint]:
         """Like `Evaluations.list_datapoints`, awaited."""
         return await self._calls.list_datapoints(
-            evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
+            evaluation_id, page=page, size=size, cursor=cursor, evaluatee_id=evaluatee_id
         ).run_async()
 
     def iter_datapoints(
@@ -216,6 +217,7 @@ class AsyncEvaluations:
         status_filter: Iterable[Status] | None = None,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[EvaluationRun]:
         """Like `Evaluations.list`, awaited."""
         return await self._calls.list(
@@ -231,6 +233,7 @@ class AsyncEvaluations:
             status_filter=status_filter,
             page=page,
             size=size,
+            cursor=cursor,
         ).run_async()
 
     def iter_all(

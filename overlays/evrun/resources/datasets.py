@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evrun.errors import InvalidRequestError
 from evrun.ids import DatasetId, LogId, PlainStr, ProjectId
 from evrun.resources import _bodies
-from evrun.resources._arguments import id_list
+from evrun.resources._arguments import given, id_list
 from evrun.resources._call import Call, bind
 from evrun.results import Datapoint, Dataset, Page
 from evrun_api.api.datasets import (
@@ -64,7 +64,9 @@ class _Calls:
             client=self._client,
         )
 
-    def list_datapoints(self, dataset_id: object, *, page: int, size: int) -> Call[Page[Datapoint]]:
+    def list_datapoints(
+        self, dataset_id: object, *, page: int, size: int, cursor: str | None = None
+    ) -> Call[Page[Datapoint]]:
         return bind(
             Page[Datapoint],
             datasets_list_datapoints.sync_detailed,
@@ -73,6 +75,7 @@ class _Calls:
             client=self._client,
             page=page,
             size=size,
+            cursor=given(cursor),
         )
 
     def create_datapoints(
@@ -145,9 +148,13 @@ class Datasets:
         *,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[Datapoint]:
-        """Return a page of a dataset's datapoints; pages count from 0."""
-        return self._calls.list_datapoints(dataset_id, page=page, size=size).run()
+        """Return a page of a dataset's datapoints; pages count from 0.
+
+        `cursor`: as in `Evaluations.list`.
+        """
+        return self._calls.list_datapoints(dataset_id, page=page, size=size, cursor=cursor).run()
 
     def iter_datapoints(
         self,
@@ -155,7 +162,10 @@ class Datasets:
         *,
         page_size: int = 100,
     ) -> Iterator[Datapoint]:
-        """Yield a dataset's datapoints, a request for each `page_size` of them."""
+        """Yield a dataset's datapoints, a request for each `page_size` of them.
+
+        Datapoints that are added meanwhile come too, at the end.
+        """
         return self._calls.list_datapoints(dataset_id, page=0, size=page_size).records()
 
     def create_datapoints(
@@ -210,9 +220,12 @@ class AsyncDatasets:
         *,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[Datapoint]:
         """Like `Datasets.list_datapoints`, awaited."""
-        return await self._calls.list_datapoints(dataset_id, page=page, size=size).run_async()
+        return await self._calls.list_datapoints(
+            dataset_id, page=page, size=size, cursor=cursor
+        ).run_async()
 
     def iter_datapoints(
         self,

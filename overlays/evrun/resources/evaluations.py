@@ -181,11 +181,15 @@ class Evaluations:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Page[EvaluatedDatapoint]:
-        """Return a page of the run's datapoints with their newest logs; pages count from 1."""
+        """Return a page of the run's datapoints with their newest logs; pages count from 1.
+
+        `cursor`: as in `list`.
+        """
         return self._calls.list_datapoints(
-            evaluation_id, page=page, size=size, evaluatee_id=evaluatee_id
+            evaluation_id, page=page, size=size, cursor=cursor, evaluatee_id=evaluatee_id
         ).run()
 
     def iter_datapoints(
@@ -195,7 +199,11 @@ class Evaluations:
         page_size: int = 100,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Iterator[EvaluatedDatapoint]:
-        """Yield the run's datapoints, a request for each `page_size` of them."""
+        """Yield the run's datapoints, a request for each `page_size` of them.
+
+        The rows of a run never change. The log and the results of each are those of the moment in
+        which its page was read.
+        """
         return self._calls.list_datapoints(
             evaluation_id, page=1, size=page_size, evaluatee_id=evaluatee_id
         ).records()
@@ -266,6 +274,7 @@ class Evaluations:
         status_filter: Iterable[Status] | None = None,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[EvaluationRun]:
         """Return a page of a project's runs; pages count from 0.
 
@@ -273,6 +282,9 @@ class Evaluations:
         - `sort`: columns as `dataset.asc`, `config.desc`, `status.asc`, or an `EvaluatorSort`; the
           first one sorts first.
         - `…_filter`: runs match any of the values given; several filters must all match.
+        - `cursor`: the `next_cursor` of an earlier page, with the same other arguments. The page
+          begins behind the last run of that one, whatever was created, deleted or changed since;
+          `page` then counts from there: leave it out.
         """
         return self._calls.list(
             project_id,
@@ -287,6 +299,7 @@ class Evaluations:
             status_filter=status_filter,
             page=page,
             size=size,
+            cursor=cursor,
         ).run()
 
     def iter_all(
@@ -306,7 +319,13 @@ class Evaluations:
     ) -> Iterator[EvaluationRun]:
         """Yield a project's runs, a request for each `page_size`; otherwise as `list`.
 
-        Runs that are created meanwhile move others to later pages: those do not come twice.
+        A run that matches from the first request to the last comes exactly once, whatever is
+        created, deleted or changed meanwhile, also by the loop. What comes into the list meanwhile
+        may come or not. With `sort`, a run that has not come yet is missed if its sort value
+        changes to one that was passed already.
+
+        A server of another kind, which counts pages, can miss runs: it is then told by a
+        `MissedRecordsWarning`.
         """
         return self._calls.list(
             project_id,

@@ -60,6 +60,7 @@ class _Calls:
         evaluator_filter: EvaluatorFilter | None,
         page: int,
         size: int,
+        cursor: str | None = None,
     ) -> Call[Page[Log]]:
         call = bind(
             Page[Log],
@@ -77,9 +78,10 @@ class _Calls:
             model_filter=given_filter(model_filter, "model_filter"),
             page=page,
             size=size,
+            cursor=given(cursor),
         )
         named = (*_by_feedback(feedback_filter or {}), *_by_verdict(evaluator_filter or {}))
-        return evolve(call, query=named)
+        return evolve(call, query=named, reordered=sort is not None)
 
     def update(
         self, log_id: object, *, output: str | None, error: str | None, duration: float | None
@@ -156,6 +158,7 @@ class Logs:
         evaluator_filter: EvaluatorFilter | None = None,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[Log]:
         """Return a page of a project's logs; pages count from 0.
 
@@ -166,6 +169,7 @@ class Logs:
         - `…_filter`: logs match any of the values given; several filters must all match.
         - `feedback_filter`: by kind, as `{"rating": ["good"]}`; the newest of a kind counts.
         - `evaluator_filter`: verdicts by evaluator, as `{"evfn_…": [True]}`.
+        - `cursor`: as in `Evaluations.list`.
         """
         return self._calls.list(
             project_id,
@@ -181,6 +185,7 @@ class Logs:
             evaluator_filter=evaluator_filter,
             page=page,
             size=size,
+            cursor=cursor,
         ).run()
 
     def iter_all(
@@ -201,7 +206,7 @@ class Logs:
     ) -> Iterator[Log]:
         """Yield a project's logs, a request for each `page_size`; otherwise as `list`.
 
-        Logs that are added meanwhile move others to later pages: those do not come twice.
+        Logs that are added, deleted or changed meanwhile: as in `Evaluations.iter_all`.
         """
         return self._calls.list(
             project_id,
@@ -270,6 +275,7 @@ class AsyncLogs:
         evaluator_filter: EvaluatorFilter | None = None,
         page: int = 0,
         size: int = 50,
+        cursor: str | None = None,
     ) -> Page[Log]:
         """Like `Logs.list`, awaited."""
         return await self._calls.list(
@@ -286,6 +292,7 @@ class AsyncLogs:
             evaluator_filter=evaluator_filter,
             page=page,
             size=size,
+            cursor=cursor,
         ).run_async()
 
     def iter_all(

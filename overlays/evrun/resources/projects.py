@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from attrs import evolve
+
 from evrun.ids import DirectoryId, PlainStr, ProjectId
 from evrun.resources._arguments import given, given_id
 from evrun.resources._call import Call, bind
@@ -53,8 +55,9 @@ class _Calls:
         order: Order,
         page: int,
         size: int,
+        cursor: str | None = None,
     ) -> Call[Page[Project]]:
-        return bind(
+        call = bind(
             Page[Project],
             projects_list.sync_detailed,
             projects_list.asyncio_detailed,
@@ -65,7 +68,9 @@ class _Calls:
             order=order,
             page=page,
             size=size,
+            cursor=given(cursor),
         )
+        return evolve(call, reordered=sort_by == "updated_at")
 
 
 class Projects:
@@ -96,11 +101,12 @@ class Projects:
         order: Order = "desc",
         page: int = 0,
         size: int = 10,
+        cursor: str | None = None,
     ) -> Page[Project]:
         """Return a page of projects; pages count from 0.
 
         `filter` is a part of the name, `user_filter` of a user's name or address; case does not
-        matter.
+        matter. `cursor`: as in `Evaluations.list`.
         """
         return self._calls.list(
             filter=filter,
@@ -109,6 +115,7 @@ class Projects:
             order=order,
             page=page,
             size=size,
+            cursor=cursor,
         ).run()
 
     def iter_all(
@@ -120,7 +127,10 @@ class Projects:
         order: Order = "desc",
         page_size: int = 100,
     ) -> Iterator[Project]:
-        """Yield projects, a request for each `page_size`; otherwise as `list`."""
+        """Yield projects, a request for each `page_size`; otherwise as `list`.
+
+        Projects that are created or changed meanwhile: as in `Evaluations.iter_all`.
+        """
         return self._calls.list(
             filter=filter,
             user_filter=user_filter,
@@ -159,6 +169,7 @@ class AsyncProjects:
         order: Order = "desc",
         page: int = 0,
         size: int = 10,
+        cursor: str | None = None,
     ) -> Page[Project]:
         """Like `Projects.list`, awaited."""
         return await self._calls.list(
@@ -168,6 +179,7 @@ class AsyncProjects:
             order=order,
             page=page,
             size=size,
+            cursor=cursor,
         ).run_async()
 
     def iter_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evrun.ids import PlainStr, ProjectId, SessionId
+from evrun.resources._arguments import given
 from evrun.resources._call import Call, bind
 from evrun.results import CreatedSession, Page, Session
 from evrun_api.api.sessions import sessions_create, sessions_get, sessions_list
@@ -36,7 +37,9 @@ class _Calls:
             client=self._client,
         )
 
-    def list(self, project_id: object, *, page: int, size: int) -> Call[Page[Session]]:
+    def list(
+        self, project_id: object, *, page: int, size: int, cursor: str | None = None
+    ) -> Call[Page[Session]]:
         return bind(
             Page[Session],
             sessions_list.sync_detailed,
@@ -45,6 +48,7 @@ class _Calls:
             project_id=ProjectId.parse(project_id, "project_id"),
             page=page,
             size=size,
+            cursor=given(cursor),
         )
 
 
@@ -68,9 +72,13 @@ class Sessions:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
     ) -> Page[Session]:
-        """Return a page of the sessions that have logs in a project; pages count from 1."""
-        return self._calls.list(project_id, page=page, size=size).run()
+        """Return a page of the sessions that have logs in a project; pages count from 1.
+
+        `cursor`: as in `Evaluations.list`.
+        """
+        return self._calls.list(project_id, page=page, size=size, cursor=cursor).run()
 
     def iter_all(
         self,
@@ -78,7 +86,10 @@ class Sessions:
         *,
         page_size: int = 100,
     ) -> Iterator[Session]:
-        """Yield sessions that have logs in a project, a request for each `page_size` of them."""
+        """Yield sessions that have logs in a project, a request for each `page_size` of them.
+
+        Sessions that come or go meanwhile: as in `Evaluations.iter_all`.
+        """
         return self._calls.list(project_id, page=1, size=page_size).records()
 
 
@@ -102,9 +113,10 @@ class AsyncSessions:
         *,
         page: int = 1,
         size: int = 10,
+        cursor: str | None = None,
     ) -> Page[Session]:
         """Like `Sessions.list`, awaited."""
-        return await self._calls.list(project_id, page=page, size=size).run_async()
+        return await self._calls.list(project_id, page=page, size=size, cursor=cursor).run_async()
 
     def iter_all(
         self,
