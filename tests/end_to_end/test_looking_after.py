@@ -101,7 +101,7 @@ def test_commands_work_on_the_file_that_is_named(
     for source, key in ((name, "me"), ("sqlite:///evrun.db", "another")):
         printed("db", "backup", "copy%41?.db", "--database", source)
         for copy in ("copy%41?.db", "sqlite:///copy%2541%3F.db"):
-            assert f" {key} " in printed("keys", "list", "--database", copy)
+            assert f"\n{key} " in printed("keys", "list", "--database", copy)
     assert list(tmp_path.iterdir()) == [folder]
     databases = {each.name for each in folder.iterdir() if not each.match("*-[ws][ah][lm]")}
     assert databases == {"a?b%20'c.db", "evrun.db", "copy%41?.db"}
