@@ -87,16 +87,18 @@ def read(value: str | httpx.Proxy, source: str, *, scheme: str | None = None) ->
         raise ConfigurationError(f"{source}: expected the address of a proxy, as a str.")
     try:
         proxy = httpx.Proxy(f"{scheme}://{value}" if scheme and "://" not in value else value)
-        port = 1 if proxy.url.port is None else proxy.url.port
-        good = proxy.url.host and 1 <= port <= _LAST_PORT and not re.search(r"\s", value)
     except (ValueError, httpx.InvalidURL):
-        good = False
-    if not good:
+        proxy = None
+    if proxy is None or not _can_be_reached(proxy.url) or re.search(r"\s", value):
         raise ConfigurationError(
             f"{source}={_without_password(value)} is not the address of a proxy. Expected one such "
             f"as http://host:3128 or socks5://host:1080.{_hint(value, scheme)}"
         )
     return proxy
+
+
+def _can_be_reached(url: httpx.URL) -> bool:
+    return bool(url.host) and (url.port is None or 1 <= url.port <= _LAST_PORT)
 
 
 def _without_password(value: str) -> str:

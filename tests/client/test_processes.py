@@ -517,3 +517,53 @@ def test_nothing_is_lost_at_the_end_of_a_program(phases: str, tmp_path: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     expected = itertools.product(phases.split(), OVER, LOGS)
     assert sorted(map(str, stored)) == sorted(map(" ".join, expected))
+
+
+def test_names_are_looked_up_without_an_executor(server: Loopback) -> None:
+    """An event loop whose executor has ended does it itself; other errors stay what they are."""
+
+    def broken(_: httpx.Request) -> None:
+        raise RuntimeError("a defect of a hook")
+
+    async def main() -> None:
+        ended = ThreadPoolExecutor(1)
+        ended.shutdown()
+        asyncio.get_running_loop().set_default_executor(ended)
+        base_url = server.base_url.replace("127.0.0.1", "localhost")
+        async with AsyncEvrun(api_key=KEY, base_url=base_url) as client:
+            assert (await client.projects.list()).total == 0
+        hooks = {"request": [broken]}
+        async with (
+            httpx.AsyncClient(event_hooks=hooks) as http_client,
+            AsyncEvrun(api_key=KEY, base_url=base_url, http_client=http_client) as client,
+        ):
+            with pytest.raises(RuntimeError, match="a defect of a hook"):
+                await client.projects.list()
+
+    asyncio.run(main())
+
+
+def test_a_deadline_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none can be started, the attempt is made here, with its own time limits."""
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    transport = httpx.MockTransport(FakeApi(200, PAGE))
+    with Evrun(api_key=KEY, base_url=BASE_URL, transport=transport, deadline=5) as client:
+        assert total(client) == 0
+
+
+@pytest.mark.parametrize("cls", [Evrun, AsyncEvrun])
+def test_a_copy_finds_the_proxy_of_its_own_environment(
+    cls: type[Evrun | AsyncEvrun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings travel; what the environment says is read where the copy is made."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    client = cls(api_key=KEY, base_url="http://evrun.invalid/v4")
+    content = pickle.dumps(client)
+    assert client._pool.connection.via is not None
+    monkeypatch.delenv("HTTP_PROXY")
+    other = pickle.loads(content)  # noqa: S301 - our own bytes
+    assert other._pool.connection.via is None

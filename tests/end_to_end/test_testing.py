@@ -237,9 +237,10 @@ def limited(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def ask(server: Server, method: str, body: bytes = b"", **headers: str) -> Reply:
-    """Send a request and return its answer."""
-    more = {"X-API-KEY": server.key, "Content-Length": str(len(body)), **headers}
+def ask(server: Server, method: str, body: bytes = b"", *, length: int | None = None) -> Reply:
+    """Send a request, of which `length` bytes are announced, and return its answer."""
+    announced = str(len(body) if length is None else length)
+    more = {"X-API-KEY": server.key, "Content-Length": announced}
     (reply,) = send(server.base_url, request(method, "/v4/projects", more, body))
     return reply
 
@@ -251,7 +252,7 @@ def test_the_limits_of_evrun_serve_hold(limited: Server) -> None:
         413,
         "The body is longer than 1000 bytes. Send less in one request.",
     )
-    slow = ask(limited, "POST", b"", **{"Content-Length": "10"})
+    slow = ask(limited, "POST", length=10)
     assert (slow.status, slow.detail.partition(":")[0]) == (408, "The body came too slowly")
     (late,) = send(limited.base_url, b"GET /v4/projects HTTP/1.1\r\nHost: x\r\n")
     assert (late.status, late.detail) == (
