@@ -82,7 +82,8 @@ def evaluate(
         advanced(len(verdicts), len(rows))
     run.complete()
     completed = run.get(evaluator_aggregates=True)
-    (aggregate,) = completed.evaluator_aggregates or ()
+    assert completed.evaluator_aggregates  # noqa: S101 - asked for; there is one evaluator
+    (aggregate,) = completed.evaluator_aggregates
     return Evaluation(completed, tuple(verdicts), aggregate)
 
 
