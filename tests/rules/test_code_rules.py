@@ -33,7 +33,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 
 # Imports run one way: a layer may import itself and those below it.
 LAYERS = (
-    ("errors", "_version", "_sent", "_files"),  # an error carries what was sent
+    ("errors", "_version", "_sent", "_files", "_extras"),  # an error carries what was sent
     ("ids", "_retry", "_clock"),
     ("results", "sorting", "middleware", "_logging", "_batching"),
     ("logged",),
@@ -48,7 +48,7 @@ LAYERS = (
     ("client", "raw"),
     ("",),  # evrun/__init__.py
     ("transfer", "testing"),
-    ("cli",),
+    ("cli", "__main__"),
 )
 
 
