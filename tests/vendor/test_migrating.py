@@ -18,7 +18,7 @@ from databases import KINDS, fresh
 from served import contract_operations
 from statements import execute
 from story import Ids
-from vendor_sdk import Ran, VendorCode, method_of
+from vendor_sdk import Ran, VendorCode, method_of, without_ours
 
 import evrun
 from evrun import Evrun
@@ -80,7 +80,7 @@ def plain(value: Any) -> Any:
 def comparable(value: Any) -> Any:
     """Return an answer without what is null, what only we answer, and which moment it was."""
     if isinstance(value, dict):
-        kept = {key: each for key, each in value.items() if key != "evaluatees"}
+        kept = without_ours(value)
         return {key: comparable(each) for key, each in kept.items() if each is not None}
     if isinstance(value, list):
         return [comparable(each) for each in value]

@@ -12,7 +12,7 @@ from commands import new_key, serving
 from databases import KINDS, fresh, stored
 from served import MISSING, contract_operations
 from story import STORY, Ids, examples, request
-from vendor_sdk import VendorSdk, method_of
+from vendor_sdk import VendorSdk, method_of, without_ours
 
 from evrun import Evrun
 
@@ -119,8 +119,7 @@ def normal(value: Any) -> Any:
 def without_extensions(value: Any) -> Any:
     """Return an answer as the SDK can know it."""
     if isinstance(value, dict):
-        kept = {key: each for key, each in value.items() if key != "evaluatees"}
-        return {key: without_extensions(each) for key, each in kept.items()}
+        return {key: without_extensions(each) for key, each in without_ours(value).items()}
     return [without_extensions(each) for each in value] if isinstance(value, list) else value
 
 
@@ -247,18 +246,18 @@ def test_a_log_with_everything_is_read_alike(
     assert [normal(each) for each in kept.messages or ()] == normal(log["messages"])
 
 
-def test_fields_that_nobody_knows_are_let_pass(
+def test_fields_that_nobody_knows_are_not_lost(
     vendor: VendorSdk, ours: Evrun, run: dict[str, Any]
 ) -> None:
-    """The SDK sends what its user adds; the server ignores it as upstream's does."""
-    logged = vendor.call(
-        "evaluations.log",
-        evaluation_id=run["id"],
-        datapoint_id=run["rows"][0],
-        log={"output": "x", "novel": 1},
-    )
+    """The SDK sends what its user adds: in a message it is kept, in a log it is refused by name."""
+    given = {"evaluation_id": run["id"], "datapoint_id": run["rows"][0]}
+    messages = [{"role": "user", "parts": [{"text": "x"}]}]
+    logged = vendor.call("evaluations.log", **given, log={"output": "x", "messages": messages})
     assert logged.error is None, logged.raw
-    assert ours.logs.get(logged.raw["id"]).output == "x"
+    assert ours.logs.get(logged.raw["id"]).messages == (*messages,)
+    refused = vendor.call("evaluations.log", **given, log={"output": "x", "novel": 1})
+    assert refused.error == 422
+    assert [each["loc"] for each in refused.raw["detail"]] == [["body", "log", "novel"]]
 
 
 def test_what_our_client_wrote_the_sdk_reads(

@@ -120,6 +120,12 @@ class VendorCode(VendorProcess):
         return Ran(**self.ask({"code": code}))
 
 
+def without_ours(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of an answer as the SDK can know it: without our extensions."""
+    ours = {"evaluatees"} | ({"n", "errors", "missing"} if "model_config_id" in answer else set())
+    return {name: value for name, value in answer.items() if name not in ours}
+
+
 def method_of(operation_id: str) -> str:
     """Return the SDK's method of an operation: `Logs_updateByRef` → `logs.update_by_ref`."""
     resource, _, name = operation_id.partition("_")
