@@ -32,19 +32,6 @@ if TYPE_CHECKING:
 Ids = tuple[tuple[str, type[Id]], ...]
 """Where ids stand: dots lead inside, lists are walked through."""
 
-FILLED_IN: Final = frozenset(
-    {
-        "CreateDatapointRequest",
-        "EvaluationLogItem",
-        "LogRequest",
-        "ModelConfigCompletionRequest",
-        "ProjectModelConfigRequest",
-        "ProviderApiKeys",
-    }
-)
-"""The models that callers fill in by the documentation: an unknown field is a typing mistake.
-Elsewhere, as in messages, the contract says whether it is kept."""
-
 _EXTRA: Final = "additional_properties"  # the generator's own field beside the documented ones
 _WORD: Final = re.compile(r"\w+").findall
 _CLOSE: Final = 0.6  # how similar a name must be to be suggested, of 1
@@ -334,7 +321,7 @@ class _Model:
         return model
 
     def _extra_of(self, name: str) -> Convert:
-        if self._extra is None or self.name in FILLED_IN:
+        if self._extra is None:
             raise self._unknown(name)
         return self._extra
 
