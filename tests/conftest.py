@@ -11,7 +11,7 @@ from fake_clock import FakeClock
 from vendor_sdk import install
 from ways import WAYS, Way
 
-from evrun.server.database import Database
+from evrun.server.db.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

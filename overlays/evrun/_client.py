@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve
 
-from evrun import _config
-from evrun._clock import Clock
-from evrun._connection import AsyncPool, Pool
-from evrun._exchange import Announced
-from evrun._sent import API_KEY_HEADER
+from evrun._redaction import API_KEY_HEADER
+from evrun._transport import settings
+from evrun._transport.clock import Clock
+from evrun._transport.exchange import Announced
+from evrun._transport.pool import AsyncPool, Pool
 from evrun._version import __version__
 from evrun_api import AuthenticatedClient
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from evrun._config import Config, Options
-    from evrun._connection import Connection
-    from evrun._retry import OnUnknown
-    from evrun.server.embedded import EmbeddedServer
+    from evrun._transport.pool import Connection
+    from evrun._transport.retry import OnUnknown
+    from evrun._transport.settings import Config, Options
+    from evrun.server.hosting.embedded import EmbeddedServer
 
 DEFAULT_LOCAL_PATH = "evrun.db"
 
@@ -96,7 +96,7 @@ class BaseClient(ABC, Generic[P]):
           sent as null.
         """
         return self._view(
-            _config.changed(
+            settings.changed(
                 self._config.options,
                 timeout=timeout,
                 deadline=deadline,

@@ -11,11 +11,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from evrun import _config
 from evrun._client import DEFAULT_LOCAL_PATH, BaseClient
-from evrun._connection import DEFAULT_CONCURRENCY, AsyncPool, Connection, Pool
-from evrun._shown import shown
-from evrun._transport import AsyncTransport, Transport
+from evrun._transport import settings
+from evrun._transport.pool import DEFAULT_CONCURRENCY, AsyncPool, Connection, Pool
+from evrun._transport.shown import shown
+from evrun._transport.transport import AsyncTransport, Transport
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from evrun._config import Config
-    from evrun._retry import OnUnknown
+    from evrun._transport.retry import OnUnknown
+    from evrun._transport.settings import Config
     from evrun.ids import EvaluationRunId, PlainStr
     from evrun.middleware import AsyncMiddleware, Middleware
     from evrun.raw import AsyncRawEvrun, RawEvrun
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from evrun.resources.projects import AsyncProjects, Projects
     from evrun.resources.sessions import AsyncSessions, Sessions
     from evrun.run import AsyncRun, Run
-    from evrun.server.embedded import EmbeddedServer
+    from evrun.server.hosting.embedded import EmbeddedServer
 
 
 class Evrun(BaseClient[Pool]):
@@ -103,7 +103,7 @@ class Evrun(BaseClient[Pool]):
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self._connect(
-            _config.resolve(
+            settings.resolve(
                 api_key=api_key,
                 base_url=base_url,
                 timeout=timeout,
@@ -157,7 +157,7 @@ class Evrun(BaseClient[Pool]):
     def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
-            _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
+            settings.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
             Connection(transport=server.transport(), embedded=True),
             server=server,
         )
@@ -277,7 +277,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         middleware: Sequence[AsyncMiddleware] = (),
     ) -> None:
         self._connect(
-            _config.resolve(
+            settings.resolve(
                 api_key=api_key,
                 base_url=base_url,
                 timeout=timeout,
@@ -326,7 +326,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
     def _over(cls, server: EmbeddedServer, *, timeout: float | httpx.Timeout | None = None) -> Self:
         client = object.__new__(cls)
         client._connect(
-            _config.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
+            settings.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
             Connection(transport=server.async_transport(), embedded=True),
             server=server,
         )
@@ -421,14 +421,14 @@ class AsyncEvrun(BaseClient[AsyncPool]):
 
 
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
-    if not _config.is_path(path):
+    if not settings.is_path(path):
         raise ConfigurationError(
             f"Evrun.local: {shown(path)} is not the path of a file. Pass a str or an os.PathLike "
             'without a NUL character, such as "evals.db".'
         )
     try:
-        from evrun.server.embedded import EmbeddedServer
-        from evrun.server.refusals import DatabaseUnusable
+        from evrun.server.errors import DatabaseUnusable
+        from evrun.server.hosting.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The embedded server needs {(error.name or '').partition('.')[0]}. "

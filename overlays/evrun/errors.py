@@ -47,7 +47,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evrun._sent import SentRequest
+    from evrun._redaction import SentRequest
 
 __all__ = [
     "AmbiguousDisconnectError",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from attrs import frozen
 
-from evrun._exchange import ANSWERS, Trail
+from evrun._transport.exchange import ANSWERS, Trail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -18,7 +18,7 @@ from _benchmark.case import Figure, Unusable
 from _benchmark.runs import start_run
 from evrun import Evrun
 from evrun.server import Database, create_key
-from evrun.server.group_commit import BATCH
+from evrun.server.db.group_commit import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ OUTPUT = "x" * 800
 SERVER = """
 import sys
 from evrun.server import group_commit
-from evrun.server.serving import Settings, listen, serve
+from evrun.server.hosting.serve import Settings, listen, serve
 group_commit.BATCH = int(sys.argv[1])
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)

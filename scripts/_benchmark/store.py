@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from _benchmark.case import Figure, Unusable
 from _benchmark.runs import start_run
 from evrun import Evrun
-from evrun.server import Database, batches
-from evrun.server.group_commit import BATCH
-from evrun.server.idempotency import read_attempt
-from evrun.server.store import organisations
+from evrun.server import Database
+from evrun.server.api import batches
+from evrun.server.db import organisations
+from evrun.server.db.group_commit import BATCH
+from evrun.server.store.idempotency import read_attempt
 from evrun.server.store.scope import Scope
 from evrun_models import CreateEvaluationLogRequest, LogRequest  # noqa: TID251 - what the server makes of a body
 

@@ -26,7 +26,7 @@ def render(addresses: dict[str, str], wiring: dict[str, Wiring]) -> str:
             f"`{address}`",
             f"[{module}](../generated/{each.generated})",
             ", ".join(f"`{method}`" for method in each.methods),
-            f"[{route.split('/')[1]}: {function}](../overlays/evrun/server/{route})",
+            f"[{route.rsplit('/', 1)[1]}: {function}](../overlays/evrun/server/{route})",
             ", ".join(f"[{test.split('/')[1]}](../tests/{test})" for test in each.tests),
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -34,7 +34,7 @@ def find(root: Path, operation_ids: list[str]) -> dict[str, Wiring]:
     """Return the wiring of every operation. Raises `Refusal` where a piece is missing."""
     modules = {path.stem: path for path in (root / "generated/evrun_api/api").rglob("*_*.py")}
     methods = methods_by_module(root / "overlays/evrun/resources")
-    routes = _routes(root / "overlays/evrun/server/routes")
+    routes = _routes(root / "overlays/evrun/server/api/routes")
     tests = _tests(root / "tests" / "server", operation_ids)
     found = {}
     for operation_id in operation_ids:
@@ -42,7 +42,7 @@ def find(root: Path, operation_ids: list[str]) -> dict[str, Wiring]:
         for what, there in (
             ("generated function", name in modules),
             ("method in overlays/evrun/resources", name in methods),
-            ("route in overlays/evrun/server/routes", operation_id in routes),
+            ("route in overlays/evrun/server/api/routes", operation_id in routes),
             ("test in tests/server", operation_id in tests),
         ):
             if not there:
@@ -137,7 +137,7 @@ def _routes(folder: Path) -> dict[str, str]:
                 if isinstance(decorator, ast.Call) and isinstance(node, ast.FunctionDef):
                     first = decorator.args[0] if decorator.args else None
                     if isinstance(first, ast.Constant):
-                        found[str(first.value)] = f"routes/{path.name}:{node.name}"
+                        found[str(first.value)] = f"api/routes/{path.name}:{node.name}"
     return found
 
 

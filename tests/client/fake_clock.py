@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from evrun._clock import Clock
+from evrun._transport.clock import Clock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -27,7 +27,7 @@ from running import running
 from ways import WAYS, Way
 
 from evrun import AsyncEvrun, Evrun, LogId
-from evrun._plain import plain
+from evrun._transport.json_data import plain
 from evrun.errors import InvalidRequestError, NotFoundError
 from evrun_api.models import ChatMessageWithToolCall, LogRequest
 
@@ -271,7 +271,7 @@ def test_what_numpy_has_beyond_json_is_refused(client: Evrun, value: Any, proble
 def test_numpy_is_not_imported() -> None:
     """A program without numpy gets none by sending what needs a look at its type."""
     code = (
-        "import sys; from evrun._plain import plain\n"
+        "import sys; from evrun._transport.json_data import plain\n"
         "try: plain(object(), 'x')\n"
         "except ValueError: print('numpy' in sys.modules)"
     )

@@ -16,7 +16,7 @@ from ways import WAYS, Way
 
 from evrun import AsyncEvrun, EvaluatorSort, Evrun, FeedbackSort
 from evrun.server import Database
-from evrun.server.retention import prune
+from evrun.server.store.retention import prune
 from evrun.testing import Server
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from forward_proxy import ForwardProxy
 from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
 
 from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError, StatusError
-from evrun._connection import Connection
+from evrun._transport.pool import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

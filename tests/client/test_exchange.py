@@ -12,8 +12,8 @@ import pytest
 from fake_api import BASE_URL, KEY, FakeApi
 
 from evrun import AsyncEvrun, Evrun, errors
-from evrun._connection import Connection, Pool
-from evrun._failures import part_error
+from evrun._transport.failures import part_error
+from evrun._transport.pool import Connection, Pool
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get
 from evrun_api.models import CreateEvaluationLogRequest, CreateLogResponse, LogRequest

@@ -22,7 +22,7 @@ from loopback import Loopback, running
 from misbehaving import good, misbehaving
 
 from evrun import AsyncEvrun, ConfigurationError, Evrun, InvalidRequestError
-from evrun._fast_clients import Clients, Limits
+from evrun._transport.pyreqwest.clients import Clients, Limits
 from evrun.errors import AmbiguousDisconnectError, ConnectError, RequestTimeoutError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from running import running
 
 from evrun import AsyncEvrun, Evrun, UnknownOutcomeError, errors
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -335,6 +335,6 @@ def test_a_client_that_is_never_closed_does_not_keep_the_interpreter(tmp_path: P
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded server is an extra; the error names it."""
-    monkeypatch.setitem(sys.modules, "evrun.server.embedded", None)
+    monkeypatch.setitem(sys.modules, "evrun.server.hosting.embedded", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'evrun\[server\]'"):
         Evrun.local("x.db")

@@ -31,7 +31,7 @@ from evrun import (
     UnknownOutcomeError,
     UnprocessableEntityError,
 )
-from evrun.resources._many_logs import _wrong_fields
+from evrun._bulk.plan import _wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,7 +18,7 @@ from fake_api import BASE_URL, KEY
 from many_logs import Server, items
 
 from evrun import AsyncEvrun, Evrun
-from evrun.resources import _log_many_async, _many_logs
+from evrun._bulk import drive_async, plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,7 +42,7 @@ def async_client(server: Any, **settings: Any) -> AsyncEvrun:
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a batch be old after a moment."""
-    monkeypatch.setattr(_many_logs, "MOST_SECONDS", 0.02)
+    monkeypatch.setattr(plan, "MOST_SECONDS", 0.02)
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -298,7 +298,7 @@ def test_leaving_early_leaves_no_task_behind(loop: str) -> None:
             assert server.outputs == taken
 
     anyio.run(main, backend=loop)
-    assert not _log_many_async._TASKS
+    assert not drive_async._TASKS
 
 
 def test_leaving_early_without_waiting_loses_little() -> None:
@@ -345,7 +345,7 @@ def test_a_cancelled_call_ends_soon_whatever_the_server_does(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a few seconds only, and leaves no task behind."""
-    monkeypatch.setattr(_log_many_async, "FAREWELL", 0.01)
+    monkeypatch.setattr(drive_async, "FAREWELL", 0.01)
     server = Server()
     ended = []
 
@@ -365,7 +365,7 @@ def test_a_cancelled_call_ends_soon_whatever_the_server_does(
             await eventually_awaited(lambda: bool(ended))
 
     anyio.run(main, backend=loop)
-    assert not _log_many_async._TASKS
+    assert not drive_async._TASKS
 
 
 @BOTH
@@ -390,7 +390,7 @@ def test_a_task_that_somebody_else_cancels_ends_the_call() -> None:
 
     async def silent(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
-            for task in _log_many_async._TASKS:
+            for task in drive_async._TASKS:
                 task.cancel()
             await anyio.sleep_forever()
         return Server()(request)
@@ -401,7 +401,7 @@ def test_a_task_that_somebody_else_cancels_ends_the_call() -> None:
                 await client.run("evrun_1").log_many(items(5))
 
     anyio.run(main)
-    assert not _log_many_async._TASKS
+    assert not drive_async._TASKS
 
 
 # What the caller's program has around its calls.
@@ -480,4 +480,4 @@ def test_what_middleware_raises_reaches_the_caller_as_it_is(batch: int) -> None:
     with pytest.raises(LookupError, match="^no budget$"):
         anyio.run(main)
     assert threads() == []
-    assert not _log_many_async._TASKS
+    assert not drive_async._TASKS

@@ -15,7 +15,7 @@ from fake_api import BASE_URL, KEY, FakeApi
 from loopback import Answer, Loopback, Seen, running
 
 from evrun import ConfigurationError, Evrun, EvrunError
-from evrun._sent import masked_headers
+from evrun._redaction import masked_headers
 
 PROGRAM = Path(__file__).with_name("logging_run.py")
 SECRETS = (KEY, "provider-secret", "gateway-secret", "cookie-secret")

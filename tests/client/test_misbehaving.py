@@ -15,7 +15,7 @@ from attrs import field, frozen
 from misbehaving import ANNOUNCEMENT, answer, good, html
 
 from evrun import errors
-from evrun._retry import Fate
+from evrun._transport.retry import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

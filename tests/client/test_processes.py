@@ -30,7 +30,7 @@ from evrun import (
     RateLimitedError,
     UnprocessableEntityError,
 )
-from evrun._connection import Connection
+from evrun._transport.pool import Connection
 from evrun.testing import Server, seed
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from seeding import World, seed
 from served import Api, conforms, contract_operations
 
 from evrun.server import Database
-from evrun.server.app import create_app
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.api.app import create_app
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -137,9 +137,12 @@ def test_what_breaks_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
         *("projects.list", "projects.iter_all"),
         *("logs.list", "logs.iter_all"),
         "datasets.create",
-        *("evrun.server.routes.datasets.get_datapoint", "evrun.server.routes.datasets.create"),
-        *("evrun.server.routes.sessions.get", "evrun.server.batches.Item.of"),
-        "evrun.server.routes.logs.list_logs",
+        *(
+            "evrun.server.api.routes.datasets.get_datapoint",
+            "evrun.server.api.routes.datasets.create",
+        ),
+        *("evrun.server.api.routes.sessions.get", "evrun.server.api.batches.Item.of"),
+        "evrun.server.api.routes.logs.list_logs",
     }
     assert found["AT RISK"] == []
     assert "evrun/resources/_evaluation_calls.py:" in done.stdout

@@ -75,7 +75,7 @@ def test_a_change_makes_them_stale_and_a_run_makes_them_fresh(project: Path) -> 
     ("path", "old", "new", "sentence"),
     [
         ("overlays/evrun/resources/sessions.py", "sessions_get", "sessions_list", "method in"),
-        ("overlays/evrun/server/routes/sessions.py", '"Sessions_get"', '"x"', "route in"),
+        ("overlays/evrun/server/api/routes/sessions.py", '"Sessions_get"', '"x"', "route in"),
         ("openapi/README.md", "<!-- operations end -->", "", "lacks its marks"),
     ],
 )

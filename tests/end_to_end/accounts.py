@@ -10,7 +10,7 @@ from load import SESSIONS
 from sqlalchemy import select
 
 from evrun.server import Database
-from evrun.server.schema import idempotency_keys, log_feedback, logs, sessions
+from evrun.server.db.tables import idempotency_keys, log_feedback, logs, sessions
 
 if TYPE_CHECKING:
     from load import Load

@@ -7,7 +7,7 @@ import re
 from starlette.routing import Route
 
 from evrun.server import Database, create_app
-from evrun.server.metrics import Metrics
+from evrun.server.api.metrics import Metrics
 
 
 def address_of(path: str) -> str:

@@ -17,7 +17,7 @@ from commands import environment, evrun, in_process, new_key
 from evrun import __version__
 from evrun.cli import keys, serve
 from evrun.cli.app import app
-from evrun.server import authentication
+from evrun.server.store import api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
     assert " read " in reader
     assert " admin " in me
     assert (reader.count(" UTC"), me.count(" UTC")) == (2, 1)
-    assert keys.SCOPES == authentication.SCOPES
+    assert keys.SCOPES == api_keys.SCOPES
     for option, value, said in (
         ("--scope", "root", "'read', 'write', 'admin'"),
         ("--expires", "soon", "Write a number and h, d or w: 12h, 30d, 52w"),

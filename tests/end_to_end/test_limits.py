@@ -17,7 +17,7 @@ from commands import evrun, new_key, serving
 from raw import connect, end, received, replies, request, send
 
 from evrun import Evrun
-from evrun.server.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNKNOWN_LIMIT
+from evrun.server.api.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNKNOWN_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,13 +17,13 @@ from raw import Reply, connect, end, received, replies, request, send
 from served import contract_operations
 from test_operating import service
 
-from evrun.server.operations import PREFIX
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.operations import PREFIX
+from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evrun.server.operations import Operation
+    from evrun.server.api.operations import Operation
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
 WITH_BODY = [operation for operation in OPERATIONS.values() if operation.body]

@@ -18,7 +18,7 @@ from commands import new_key, serving
 from ways import WAYS, Way
 
 from evrun import AsyncEvrun, Evrun
-from evrun._connection import Connection
+from evrun._transport.pool import Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -160,7 +160,7 @@ def test_answers_leave_while_the_next_is_made_over_every_transport(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer is stored when the generator goes on: httpx and pyreqwest, sync and async."""
-    monkeypatch.setattr("evrun.resources._many_logs.MOST_SECONDS", 0.01)
+    monkeypatch.setattr("evrun._bulk.plan.MOST_SECONDS", 0.01)
 
     def answers(way: Way) -> Iterator[Any]:
         for n in range(3):

@@ -15,7 +15,7 @@ from transfers import make_run, write
 from uvicorn.config import STARTUP_FAILURE
 
 from evrun import Evrun
-from evrun.server.workers import pause
+from evrun.server.hosting.supervisor import pause
 
 if TYPE_CHECKING:
     from databases import Postgres
@@ -51,7 +51,9 @@ def stopped_at(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-@pytest.mark.parametrize("module", ["evrun", "click", "evrun.server.app", "evrun.server.serving"])
+@pytest.mark.parametrize(
+    "module", ["evrun", "click", "evrun.server.api.app", "evrun.server.hosting.serve"]
+)
 def test_ctrl_c_while_it_is_imported_ends_it_quietly(tmp_path: Path, module: str) -> None:
     """With 130, and without a trace."""
     result = stopped_at(module, tmp_path)
@@ -65,7 +67,7 @@ def test_ctrl_c_ends_any_command_with_130(tmp_path: Path) -> None:
         write(client, run.id, tmp_path / "a.jsonl")
 
     def stopped(*arguments: str | Path) -> tuple[int, str, str]:
-        done = stopped_at("evrun.resources._structure", tmp_path, command=arguments)
+        done = stopped_at("evrun._calls.structure", tmp_path, command=arguments)
         return done.returncode, done.stdout, done.stderr
 
     assert stopped(COMMAND, "demo") == (130, "", "")
@@ -88,7 +90,7 @@ def test_a_server_heeds_what_comes_before_it_listens_to_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("sig", "module"), [("SIGINT", "evrun.server.serving"), ("SIGTERM", "uvicorn.loops.auto")]
+    ("sig", "module"), [("SIGINT", "evrun.server.hosting.serve"), ("SIGTERM", "uvicorn.loops.auto")]
 )
 def test_workers_that_are_stopped_as_they_start_end_quietly(
     tmp_path: Path, postgres: Postgres, module: str, sig: str
@@ -104,7 +106,8 @@ def test_workers_that_are_stopped_as_they_start_end_quietly(
 
 def supervising(work: str, count: int = 1) -> subprocess.Popen[str]:
     """Supervise work of `labour`'s."""
-    code = f"import labour; from evrun.server.workers import supervise; supervise({count}, {work})"
+    supervisor = "evrun.server.hosting.supervisor"
+    code = f"import labour; from {supervisor} import supervise; supervise({count}, {work})"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment(PYTHONPATH=str(HERE)),

@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from test_operating import Service, service
 
 from evrun import AsyncEvrun, ConfigurationError, Evrun, ServerError
-from evrun.server.serving import GRACE
+from evrun.server.hosting.serve import GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

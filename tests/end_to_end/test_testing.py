@@ -17,7 +17,7 @@ from commands import environment
 from raw import Reply, connect, request, send
 
 from evrun import ConfigurationError, RateLimitedError
-from evrun.server.serving import DRAIN
+from evrun.server.hosting.serve import DRAIN
 from evrun.testing import (
     Drop,
     Faults,

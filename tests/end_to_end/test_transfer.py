@@ -21,7 +21,7 @@ from transfers import bring, make_run, meaning, write
 
 from evrun import Evrun, NotFoundError
 from evrun.errors import InvalidIdError, InvalidRequestError
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.transfer import formats
 from evrun.transfer.exporting import Export
 from evrun.transfer.importing import Import

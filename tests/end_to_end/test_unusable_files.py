@@ -11,7 +11,7 @@ import pytest
 from attrs import frozen
 from commands import evrun, in_process
 
-from evrun.server.database import Database
+from evrun.server.db.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from test_operating import eventually, service
 from test_serve import prepare
 
 from evrun import Evrun
-from evrun.server.migrations import REVISIONS
+from evrun.server.db.migrations import REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

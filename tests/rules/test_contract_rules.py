@@ -16,12 +16,12 @@ from _openapi.document import load
 from _openapi.identifiers import UNPREFIXED, id_sites
 from _openapi.walk import operations, references, resolve
 from evrun import Evrun, ids, results
-from evrun._exchange import is_harmless
-from evrun._wording import CALLS
+from evrun._calls import bodies
+from evrun._transport.exchange import is_harmless
+from evrun._transport.wording import CALLS
 from evrun.cli.serve import serve
 from evrun.ids import Id
-from evrun.resources import _bodies
-from evrun.server.operations import PREFIX
+from evrun.server.api.operations import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,9 +123,9 @@ def test_both_spellings_of_a_run_stand_together_everywhere() -> None:
 @pytest.mark.parametrize(
     ("schema", "table"),
     [
-        ("LogRequest", _bodies.LOG),
-        ("EvaluationLogItem", _bodies.LOG_ITEM),
-        ("ProjectModelConfigRequest", _bodies.PROJECT_CONFIG),
+        ("LogRequest", bodies.LOG),
+        ("EvaluationLogItem", bodies.LOG_ITEM),
+        ("ProjectModelConfigRequest", bodies.PROJECT_CONFIG),
         ("ModelConfigCompletionRequest", {}),
         ("CreateDatapointRequest", {}),
         ("ProviderApiKeys", {}),
@@ -248,7 +248,7 @@ def test_sentences_of_the_server_name_operations_that_clients_translate() -> Non
     """An operation in a sentence is one of the contract, and has a call of the client's."""
     names = {each["operationId"] for _, _, each in operations(CONTRACT)}
     server = ROOT / "overlays" / "evrun" / "server"
-    sources = [*(server / "store").glob("*.py"), server / "unserved.py"]
+    sources = [*(server / "store").glob("*.py"), server / "api" / "unserved.py"]
     named = set(re.findall(r"[A-Z]\w+_[a-z]\w+", "".join(each.read_text() for each in sources)))
     assert named & names == CALLS.keys()
     client = Evrun(api_key="evk_x", base_url="http://h")

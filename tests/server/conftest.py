@@ -13,8 +13,8 @@ from served import Api, Run, make_run
 
 import evrun
 import evrun_models
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.db.database import Database
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from sqlalchemy import MetaData, String, column, create_engine, func, make_url, select, table
 
-from evrun.server.database import Database
-from evrun.server.migrations import migrate
-from evrun.server.schema import METADATA
+from evrun.server.db.database import Database
+from evrun.server.db.migrations import migrate
+from evrun.server.db.tables import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

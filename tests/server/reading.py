@@ -12,8 +12,8 @@ import httpx
 
 from _summary import wiring
 from evrun import results
-from evrun.resources._structure import structure
-from evrun.server.routes import OPERATIONS
+from evrun._calls.structure import structure
+from evrun.server.api.routes import OPERATIONS
 from evrun_api import AuthenticatedClient
 from evrun_api.models import ErrorResponse, HTTPValidationError
 

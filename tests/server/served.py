@@ -16,10 +16,10 @@ from reading import read
 from ruamel.yaml import YAML
 
 import evrun_models
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
-    from evrun.server.operations import Operation
+    from evrun.server.api.operations import Operation
 
 CONTRACT_PATH = Path(__file__).parents[2] / "openapi" / "openapi.yaml"
 BASE_URL = "http://evrun.test/v4"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from served import contract_operations
 
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

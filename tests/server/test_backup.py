@@ -16,11 +16,11 @@ from served import Api, Run
 from sqlalchemy import make_url, select
 
 from evrun.errors import ConfigurationError
-from evrun.server.backup import back_up
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.refusals import DatabaseUnusable
-from evrun.server.schema import idempotency_keys, logs, results
+from evrun.server.db.backup import back_up
+from evrun.server.db.database import Database
+from evrun.server.db.tables import idempotency_keys, logs, results
+from evrun.server.errors import DatabaseUnusable
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from databases import Postgres

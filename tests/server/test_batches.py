@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from served import conforms, contract, make_run
 from sqlalchemy import func, select
 
-from evrun.server import batches
-from evrun.server.limits import BODY_LIMIT
-from evrun.server.schema import sessions
+from evrun.server.api import batches
+from evrun.server.api.limits import BODY_LIMIT
+from evrun.server.db.tables import sessions
 
 if TYPE_CHECKING:
     import httpx
     from served import Api, Run
 
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 REPLAYED = "Idempotent-Replayed"
 

@@ -14,12 +14,13 @@ from served import Api, Run
 from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from evrun.server import create_key, group_commit, revoke_key
-from evrun.server.backends.postgresql import Postgresql
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.identifiers import new_id
-from evrun.server.schema import evaluation_runs, idempotency_keys, organisations
+from evrun.server import create_key, revoke_key
+from evrun.server.db import group_commit
+from evrun.server.db.backends.postgresql import Postgresql
+from evrun.server.db.database import Database
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import evaluation_runs, idempotency_keys, organisations
+from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:

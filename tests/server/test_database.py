@@ -15,10 +15,10 @@ from served import Api
 from sqlalchemy import text
 
 from evrun.server import DatabaseUnusable
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.migrations import FOLDER, REVISIONS
-from evrun.server.schema import METADATA
+from evrun.server.db.database import Database
+from evrun.server.db.migrations import FOLDER, REVISIONS
+from evrun.server.db.tables import METADATA
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def test_a_failed_write_leaves_nothing(database: Database) -> None:
 WRITER = """
 import sys
 from evrun.server import Database
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting.embedded import EmbeddedServer
 import httpx
 server = EmbeddedServer(Database(sys.argv[1]))
 client = httpx.Client(transport=server.transport(), base_url=server.base_url,
@@ -161,7 +161,7 @@ def test_processes_share_a_fresh_database(empty: str, environment: dict[str, str
 LOGGER = """
 import json, sys, httpx
 from evrun.server import Database
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting.embedded import EmbeddedServer
 server = EmbeddedServer(Database(sys.argv[1]))
 client = httpx.Client(transport=server.transport(), base_url=server.base_url,
                       headers={"X-API-KEY": server.key})

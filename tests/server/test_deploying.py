@@ -22,9 +22,9 @@ from ruamel.yaml import YAML
 
 from evrun.cli.app import app
 from evrun.server import Database, create_app
-from evrun.server.backends.postgresql import CONNECTIONS
-from evrun.server.metrics import Metrics
-from evrun.server.observing import Exchange, refused
+from evrun.server.api.access_log import Exchange, refused
+from evrun.server.api.metrics import Metrics
+from evrun.server.db.backends.postgresql import CONNECTIONS
 from evrun.testing import Server
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from evrun.errors import ConfigurationError
-from evrun.server import embedded
-from evrun.server.embedded import EmbeddedServer
+from evrun.server.hosting import embedded
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,7 +172,7 @@ def test_closing_ends_what_does_not_end(
     slow: Slow, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that outlives the drain gets httpx's ReadError."""
-    monkeypatch.setattr("evrun.server.hosting.DRAIN", 0.05)
+    monkeypatch.setattr("evrun.server.hosting.loop_thread.DRAIN", 0.05)
     server = EmbeddedServer(file)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(_client(server, timeout=None).get, "/wait")
@@ -311,7 +311,7 @@ def test_who_asks_does_the_work_where_there_is_no_thread(
 def test_leaving_without_closing_is_clean(file: Path, environment: dict[str, str]) -> None:
     """The interpreter ends at once, with nothing on stderr, and the file is closed."""
     code = (
-        "import sys, httpx; from evrun.server.embedded import EmbeddedServer; "
+        "import sys, httpx; from evrun.server.hosting.embedded import EmbeddedServer; "
         "s = EmbeddedServer(sys.argv[1]); c = httpx.Client(transport=s.transport(), "
         "base_url=s.base_url, headers={'X-API-KEY': s.key}); "
         "print(c.post('/projects', json={'name': 'p'}).status_code)"

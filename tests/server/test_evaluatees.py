@@ -8,13 +8,13 @@ import pytest
 from served import Run, make_run
 from sqlalchemy import insert
 
-from evrun.server.identifiers import new_id
-from evrun.server.schema import evaluatees
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import evaluatees
 
 if TYPE_CHECKING:
     from served import Api
 
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 OTHER = new_id("evv_")
 

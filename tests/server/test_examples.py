@@ -6,7 +6,7 @@ import pytest
 from served import contract_operations
 from story import STORY, bodies, examples, tell
 
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from served import Api

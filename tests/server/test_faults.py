@@ -14,9 +14,9 @@ import pytest
 from attrs import frozen
 
 from evrun.server import Database, create_app
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.faults.injection import MARK
-from evrun.server.faults.schedule import KINDS
+from evrun.server.api.faults.injection import MARK
+from evrun.server.api.faults.schedule import KINDS
+from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.testing import (
     Delay,
     Drop,
@@ -305,7 +305,7 @@ def test_a_fault_is_no_defect(url: str, fault: Fault, caplog: pytest.LogCaptureF
     said = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert [(each.name, each.getMessage()) for each in said] == [
         (
-            "evrun.server.faults",
+            "evrun.server.api.faults",
             f"POST /v4{wire.path} meets a fault on purpose: {fault}: method=POST",
         )
     ]

@@ -12,10 +12,10 @@ from served import Api, make_run
 from sqlalchemy import insert, select
 
 from evrun.server import NotFound
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.identifiers import new_id
-from evrun.server.schema import organisations
+from evrun.server.db.database import Database
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import organisations
+from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
     from sqlalchemy import Connection
 
-    from evrun.server.refusals import Refusal
+    from evrun.server.errors import Refusal
 
 
 def adding(name: str, then: Exception | None = None) -> Callable[[Connection], str]:
@@ -295,7 +295,7 @@ def test_a_defect_of_the_writer_keeps_nobody_waiting(
 
 def test_the_thread_ends_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is forgotten leaves nothing behind."""
-    monkeypatch.setattr("evrun.server.group_commit._IDLE", 0.01)
+    monkeypatch.setattr("evrun.server.db.group_commit._IDLE", 0.01)
     database.write(adding("a"))
     thread = database._commits._thread
     if thread is not None:

@@ -15,15 +15,15 @@ from served import Api, Run, conforms, contract_operations
 from sqlalchemy import func, select, update
 
 from evrun import __version__
-from evrun.server import create_key, idempotency
-from evrun.server.app import CAPABILITIES, create_app
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.hosting import Host
-from evrun.server.routes import OPERATIONS
-from evrun.server.schema import api_keys, evaluation_runs, idempotency_keys
-from evrun.server.store import scope
-from evrun.server.store.organisations import find_or_create
+from evrun.server import create_key
+from evrun.server.api.app import CAPABILITIES, create_app
+from evrun.server.api.routes import OPERATIONS
+from evrun.server.db.database import Database
+from evrun.server.db.organisations import find_or_create
+from evrun.server.db.tables import api_keys, evaluation_runs, idempotency_keys
+from evrun.server.hosting.embedded import EmbeddedServer
+from evrun.server.hosting.loop_thread import Host
+from evrun.server.store import idempotency, scope
 from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from evrun.server.identifiers import new_id
+from evrun.server.db.ids import new_id
 
 if TYPE_CHECKING:
     import pytest

@@ -17,7 +17,7 @@ from served import BASE_URL, Api, Run, contract_operations, make_run
 from story import STORY, Ids, request, tell
 from text_places import Place, merged, places
 
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

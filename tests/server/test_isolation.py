@@ -16,9 +16,9 @@ from story import ID, STORY, Ids, request, tell
 
 from _openapi.identifiers import id_sites
 from evrun.server import Database, create_key
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.schema import api_keys
-from evrun.server.store.organisations import find_or_create
+from evrun.server.db.organisations import find_or_create
+from evrun.server.db.tables import api_keys
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

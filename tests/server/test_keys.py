@@ -12,12 +12,12 @@ from served import BASE_URL, Api, Run, contract_operations
 from sqlalchemy import update
 
 from evrun.server import Conflict, Database, NotFound, Rule, create_key, list_keys, revoke_key
-from evrun.server.app import create_app
-from evrun.server.authentication import SCOPES, Authenticator, KeyScope, Unauthenticated
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.hosting import Host
-from evrun.server.limits import UNKNOWN_LIMIT, Rate
-from evrun.server.schema import api_keys
+from evrun.server.api.app import create_app
+from evrun.server.api.limits import UNKNOWN_LIMIT, Rate
+from evrun.server.db.tables import api_keys
+from evrun.server.hosting.embedded import EmbeddedServer
+from evrun.server.hosting.loop_thread import Host
+from evrun.server.store.api_keys import SCOPES, Authenticator, KeyScope, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

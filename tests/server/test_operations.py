@@ -7,9 +7,9 @@ import httpx
 import pytest
 from served import MISSING, Api, Run, contract_operations
 
-from evrun.server import unserved
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.routes import OPERATIONS
+from evrun.server.api import unserved
+from evrun.server.api.routes import OPERATIONS
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

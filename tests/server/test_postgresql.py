@@ -16,9 +16,9 @@ from served import Api, Run, make_evaluator
 from sqlalchemy import create_engine, func, make_url, select, text, update
 
 from evrun.server import Conflict, DatabaseUnusable, Unavailable, create_key, list_keys
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.schema import api_keys, evaluation_runs, logs
+from evrun.server.db.database import Database
+from evrun.server.db.tables import api_keys, evaluation_runs, logs
+from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun.server import Database, Unavailable
-from evrun.server.app import create_app
-from evrun.server.hosting import Host
-from evrun.server.lifecycle import Lifecycle
+from evrun.server.api.app import create_app
+from evrun.server.api.lifecycle import Lifecycle
+from evrun.server.hosting.loop_thread import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

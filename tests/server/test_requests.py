@@ -11,12 +11,12 @@ import pytest
 from served import BASE_URL, Api, Run
 from sqlalchemy import text, update
 
-from evrun.server.app import create_app
-from evrun.server.database import Database
-from evrun.server.hosting import Host
-from evrun.server.limits import BODY_LIMIT
-from evrun.server.routes import OPERATIONS
-from evrun.server.schema import logs
+from evrun.server.api.app import create_app
+from evrun.server.api.limits import BODY_LIMIT
+from evrun.server.api.routes import OPERATIONS
+from evrun.server.db.database import Database
+from evrun.server.db.tables import logs
+from evrun.server.hosting.loop_thread import Host
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,13 +6,13 @@ import pytest
 from served import MISSING, Api, Run, make_evaluator
 from sqlalchemy import func, select
 
-from evrun.server.schema import evaluator_versions, evaluators
+from evrun.server.db.tables import evaluator_versions, evaluators
 from evrun.server.store import scope
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 
 def test_a_projects_name_is_its_own(api: Api) -> None:

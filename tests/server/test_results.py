@@ -11,10 +11,10 @@ from reading import read
 from served import MISSING, Api, Run, make_evaluator, make_run
 from sqlalchemy import update
 
-from evrun.server.schema import evaluator_versions
+from evrun.server.db.tables import evaluator_versions
 
 if TYPE_CHECKING:
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 LARGEST = sys.float_info.max
 SMALLEST = 5e-324

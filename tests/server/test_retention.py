@@ -10,18 +10,18 @@ import pytest
 from served import Api, Run, make_run
 from sqlalchemy import func, inspect, select, update
 
-from evrun.server import retention
-from evrun.server.retention import Outcome, preview, prune
-from evrun.server.schema import (
+from evrun.server.db.tables import (
     METADATA,
     evaluation_runs,
     idempotency_keys,
     logs,
     sessions,
 )
+from evrun.server.store import retention
+from evrun.server.store.retention import Outcome, preview, prune
 
 if TYPE_CHECKING:
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 AGO = timedelta(days=100)
 MONTHS = timedelta(days=90)

@@ -13,14 +13,14 @@ from test_paging import required
 from test_runs import make_run_with
 
 from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
-from evrun.server.app import create_app
-from evrun.server.backends.sqlite import Sqlite
-from evrun.server.backup import back_up
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.hosting import Host
-from evrun.server.identifiers import new_id
-from evrun.server.schema import organisations
+from evrun.server.api.app import create_app
+from evrun.server.db.backends.sqlite import Sqlite
+from evrun.server.db.backup import back_up
+from evrun.server.db.database import Database
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import organisations
+from evrun.server.hosting.embedded import EmbeddedServer
+from evrun.server.hosting.loop_thread import Host
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:

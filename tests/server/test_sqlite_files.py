@@ -16,11 +16,11 @@ from sqlalchemy import func, insert, select
 
 from evrun.errors import ConfigurationError
 from evrun.server import Unavailable, create_key, list_keys
-from evrun.server.database import Database
-from evrun.server.embedded import EmbeddedServer
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import OutcomeUnknown
-from evrun.server.schema import organisations
+from evrun.server.db.database import Database
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import organisations
+from evrun.server.errors import OutcomeUnknown
+from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:

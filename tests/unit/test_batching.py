@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evrun import InvalidRequestError
-from evrun._batching import Chunker, Entry, halves, key_of, waves
+from evrun._bulk.chunks import Chunker, Entry, halves, key_of, waves
 
 SIZES = st.lists(st.integers(0, 50), max_size=40)
 

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from evrun._address import WAYS_TO_A_SERVER
-from evrun._config import DEFAULT_TIMEOUT, Config, Secret, resolve
+from evrun._transport.address import WAYS_TO_A_SERVER
+from evrun._transport.settings import DEFAULT_TIMEOUT, Config, Secret, resolve
 from evrun.errors import ConfigurationError
 
 KEY = "evk_abcdefghijklmnopqrstuvwxyz0123456789"

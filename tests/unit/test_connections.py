@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from uvicorn.server import ServerState
 
-from evrun.server import connections
-from evrun.server.connections import GuardedConfig, GuardedProtocol, Limits
+from evrun.server.hosting import protocol
+from evrun.server.hosting.protocol import GuardedConfig, GuardedProtocol, Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ async def test_an_answer_has_to_be_taken_at_a_rate(
     monkeypatch: pytest.MonkeyPatch, floor: int, connection: str, whole: bool
 ) -> None:
     """A little all the time does not do; at the rate, it may take longer than the patience."""
-    monkeypatch.setattr(connections, "SLOWEST", floor)
+    monkeypatch.setattr(protocol, "SLOWEST", floor)
     async with connected() as client, asyncio.timeout(60):
         loop = asyncio.get_running_loop()
         head = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n"

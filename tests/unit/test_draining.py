@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from uvicorn import Server
 
-from evrun.server.connections import GuardedConfig, Limits
-from evrun.server.lifecycle import Lifecycle
-from evrun.server.serving import DrainingServer
+from evrun.server.api.lifecycle import Lifecycle
+from evrun.server.hosting.protocol import GuardedConfig, Limits
+from evrun.server.hosting.serve import DrainingServer
 
 
 @pytest.mark.anyio

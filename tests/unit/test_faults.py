@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evrun import ConfigurationError
-from evrun.server.faults.schedule import operation_of
-from evrun.server.routes import OPERATIONS
+from evrun.server.api.faults.schedule import operation_of
+from evrun.server.api.routes import OPERATIONS
 from evrun.testing import (
     Delay,
     Drop,

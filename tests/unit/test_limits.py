@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from evrun.server.limits import Rate, RateLimiter, inflate
-from evrun.server.refusals import TooLarge, TooMany, Undecodable
+from evrun.server.api.limits import Rate, RateLimiter, inflate
+from evrun.server.errors import TooLarge, TooMany, Undecodable
 
 
 class Clock:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from evrun import ConfigurationError
-from evrun._proxies import Via, from_environment, read
+from evrun._transport.proxies import Via, from_environment, read
 
 
 def via(url: str) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evrun._retry import (
+from evrun._transport.retry import (
     Failure,
     Fate,
     GiveUp,

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from evrun._threads import in_threads
-from evrun.server.threads import Threads, begin
+from evrun._bulk.threads import in_threads
+from evrun.server.db.threads import Threads, begin
 
 WHO: ContextVar[str] = ContextVar("who")
 

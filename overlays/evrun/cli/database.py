@@ -13,7 +13,7 @@ from evrun.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evrun.server.database import Database
+    from evrun.server.db.database import Database
 
 _AGAIN = "Run the command again."
 
@@ -47,8 +47,8 @@ def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
 def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     """Like `opened`, before it is opened."""
     require("A database", "server")
-    from evrun.server.database import Database  # noqa: PLC0415 - an optional extra
-    from evrun.server.refusals import (  # noqa: PLC0415
+    from evrun.server.db.database import Database  # noqa: PLC0415 - an optional extra
+    from evrun.server.errors import (  # noqa: PLC0415
         DatabaseUnusable,
         OutcomeUnknown,
         Refusal,

@@ -40,7 +40,7 @@ def upgrade(database: str | None) -> None:
 def current(database: str | None) -> None:
     """Print the revision of the schema, and whether it is the newest. Nothing is changed."""
     with named(database_url(database)) as store:
-        from evrun.server.migrations import is_current  # noqa: PLC0415 - an optional extra
+        from evrun.server.db.migrations import is_current  # noqa: PLC0415 - an optional extra
 
         revision = store.revision()
         if revision is None:
@@ -62,8 +62,8 @@ def backup(file: Path, database: str | None) -> None:
     """
     url = database_url(database)
     require("A database", "server")
-    from evrun.server.backup import back_up  # noqa: PLC0415 - an optional extra
-    from evrun.server.refusals import DatabaseUnusable  # noqa: PLC0415
+    from evrun.server.db.backup import back_up  # noqa: PLC0415 - an optional extra
+    from evrun.server.errors import DatabaseUnusable  # noqa: PLC0415
 
     try:
         back_up(url, file)
@@ -94,7 +94,7 @@ def prune(age: timedelta, database: str | None, *, dry_run: bool) -> None:
     """
     again = "Run it again: it goes on with what is left."
     with existing(database_url(database), in_doubt=again) as store:
-        from evrun.server import retention  # noqa: PLC0415 - an optional extra
+        from evrun.server.store import retention  # noqa: PLC0415 - an optional extra
         from evrun.server.store.scope import now  # noqa: PLC0415
 
         before = now() - age

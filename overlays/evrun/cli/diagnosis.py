@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import Factory, frozen
 
 from evrun import errors
-from evrun._address import LOOPBACK
+from evrun._transport.address import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,8 @@ import click
 from attrs import asdict, define, frozen
 from rich.text import Text
 
-from evrun import __version__, _config
+from evrun import __version__
+from evrun._transport import settings
 from evrun.cli import diagnosis, probing
 from evrun.cli.diagnosis import CHECKS, Finding, Server, Setting
 from evrun.cli.output import Output
@@ -110,7 +111,7 @@ class _Examination:
     def findings(self) -> Iterator[Finding]:
         place = "--base-url" if self.base_url else "EVRUN_BASE_URL"
         try:
-            config = _config.resolve(api_key=_ANY_KEY, base_url=self.base_url, timeout=None)
+            config = settings.resolve(api_key=_ANY_KEY, base_url=self.base_url, timeout=None)
         except ConfigurationError as error:
             yield diagnosis.unusable("address", error, place)
             return
@@ -147,7 +148,7 @@ class _Examination:
     def _key(self) -> tuple[Setting | None, Finding]:
         """Return the key that clients send, if it can be one."""
         try:
-            config = _config.resolve(api_key=None, base_url=self.base_url, timeout=None)
+            config = settings.resolve(api_key=None, base_url=self.base_url, timeout=None)
         except ConfigurationError as error:
             return None, diagnosis.unusable("key", error, _KEYS[0])
         # Which one is sent is `_config`'s to decide; this only names it.

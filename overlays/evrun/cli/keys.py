@@ -16,13 +16,13 @@ from evrun.cli.target import database_option, database_url
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from evrun.server.authentication import KeyScope
+    from evrun.server.store.api_keys import KeyScope
 
 _LOST_KEY = (
     "If `evrun keys list` shows the new key, revoke it, as nobody was told it. Then create another."
 )
 
-# As in `evrun.server.authentication`, which an installation without the server lacks.
+# As in `evrun.server.store.api_keys`, which an installation without the server lacks.
 SCOPES = ("read", "write", "admin")
 
 
@@ -56,8 +56,8 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
     A database that is not there is made.
     """
     with opened(database_url(database), in_doubt=_LOST_KEY) as store:
-        from evrun.server.authentication import create_key  # noqa: PLC0415 - an optional extra
-        from evrun.server.refusals import Conflict  # noqa: PLC0415
+        from evrun.server.errors import Conflict  # noqa: PLC0415
+        from evrun.server.store.api_keys import create_key  # noqa: PLC0415 - an optional extra
 
         try:
             key = create_key(store, name, scope=scope, expires_in=expires)
@@ -75,7 +75,7 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
 def list_(database: str | None) -> None:
     """List the keys, revoked and expired ones too."""
     with existing(database_url(database)) as store:
-        from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
+        from evrun.server.store.api_keys import list_keys  # noqa: PLC0415 - an optional extra
 
         found = list_keys(store)
     table = narrow_table()
@@ -106,7 +106,7 @@ def revoke(name: str, database: str | None) -> None:
     """Revoke the key with this NAME or id; requests with it get 401 from now on."""
     in_doubt = "`evrun keys list` shows whether it is revoked."
     with existing(database_url(database), in_doubt=in_doubt) as store:
-        from evrun.server.authentication import (  # noqa: PLC0415 - an optional extra
+        from evrun.server.store.api_keys import (  # noqa: PLC0415 - an optional extra
             printable,
             revoke_key,
         )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun import Evrun
-from evrun._connection import Connection
-from evrun._proxies import from_environment
+from evrun._transport.pool import Connection
+from evrun._transport.proxies import from_environment
 from evrun.cli.diagnosis import Exchange, Reach
 from evrun.errors import ConfigurationError, EvrunError
 

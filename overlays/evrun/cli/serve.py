@@ -20,9 +20,9 @@ from evrun.errors import ConfigurationError
 from evrun_command import leave
 
 if TYPE_CHECKING:
-    from evrun.server.database import Database
-    from evrun.server.faults import Schedule
-    from evrun.server.serving import Settings
+    from evrun.server.api.faults import Schedule
+    from evrun.server.db.database import Database
+    from evrun.server.hosting.serve import Settings
 
 _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not help
 
@@ -149,7 +149,7 @@ def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     schedule = None if options["faults"] is None else _read(options["faults"])
     url = database_url(database)
     with opened(url) as store, _listen(host, port) as listener:
-        from evrun.server.serving import serve as run  # noqa: PLC0415 - an optional extra
+        from evrun.server.hosting.serve import serve as run  # noqa: PLC0415 - an optional extra
 
         _check_workers(options["workers"], store, schedule)
         settings = _settings(options, schedule)
@@ -180,9 +180,9 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
 
 
 def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
-    from evrun.server.connections import Limits  # noqa: PLC0415 - an optional extra
-    from evrun.server.limits import Rate  # noqa: PLC0415
-    from evrun.server.serving import Settings  # noqa: PLC0415
+    from evrun.server.api.limits import Rate  # noqa: PLC0415
+    from evrun.server.hosting.protocol import Limits  # noqa: PLC0415 - an optional extra
+    from evrun.server.hosting.serve import Settings  # noqa: PLC0415
 
     rate = options["rate_limit"]
     return Settings(
@@ -200,7 +200,7 @@ def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
 
 def _read(faults: str) -> Schedule:
     require("A schedule of faults", "server")
-    from evrun.server.faults import (  # noqa: PLC0415 - an optional extra
+    from evrun.server.api.faults import (  # noqa: PLC0415 - an optional extra
         InvalidScheduleError,
         read_schedule,
     )
@@ -218,7 +218,7 @@ def _warn(faults: str | None, schedule: Schedule) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    from evrun.server.serving import listen  # noqa: PLC0415 - an optional extra
+    from evrun.server.hosting.serve import listen  # noqa: PLC0415 - an optional extra
 
     try:
         return listen(host, port)
@@ -251,7 +251,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _announce(store: Database, url: str, host: str, bound: tuple[Any, ...], *, tls: bool) -> None:
-    from evrun.server.authentication import list_keys  # noqa: PLC0415 - an optional extra
+    from evrun.server.store.api_keys import list_keys  # noqa: PLC0415 - an optional extra
 
     ip, port = bound[:2]
     shown = spelled(url)

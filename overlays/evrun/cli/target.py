@@ -75,7 +75,7 @@ def client(given: str | None, *, new: bool = False) -> Iterator[Evrun]:
             yield remote
         return
     with (opened if new else existing)(database_url(given)) as database:
-        from evrun.server.embedded import EmbeddedServer  # noqa: PLC0415 - an optional extra
+        from evrun.server.hosting.embedded import EmbeddedServer  # noqa: PLC0415 - an optional extra
 
         server = EmbeddedServer(database)
         with Evrun(

@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
 
+from evrun._calls import bodies
+from evrun._calls.arguments import (
+    given,
+    given_day,
+    given_filter,
+    given_id,
+    given_id_filter,
+    given_id_list,
+    id_list,
+    listed,
+)
+from evrun._calls.call import Call, bind
+from evrun._calls.sorting import run_sort
 from evrun.errors import InvalidRequestError
 from evrun.ids import (
     ConfigId,
@@ -21,19 +34,6 @@ from evrun.ids import (
     LogId,
     ProjectId,
 )
-from evrun.resources import _bodies
-from evrun.resources._arguments import (
-    given,
-    given_day,
-    given_filter,
-    given_id,
-    given_id_filter,
-    given_id_list,
-    id_list,
-    listed,
-)
-from evrun.resources._call import Call, bind
-from evrun.resources._sorting import run_sort
 from evrun.results import (
     CreatedLog,
     EvaluatedDatapoint,
@@ -98,7 +98,7 @@ class EvaluationCalls:
             client=self._client,
             body=CreateEvaluationLogRequest(
                 datapoint_id=DatapointId.parse(datapoint_id, "datapoint_id"),
-                log=_bodies.body(LogRequest, log, _bodies.LOG, "log"),
+                log=bodies.body(LogRequest, log, bodies.LOG, "log"),
             ),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
             idempotency_key=given(idempotency_key),
@@ -115,7 +115,7 @@ class EvaluationCalls:
             client=self._client,
             body=CreateEvaluationLogsRequest(
                 logs=[
-                    _bodies.item(log, f"logs[{index}]")
+                    bodies.item(log, f"logs[{index}]")
                     for index, log in enumerate(listed(logs, "logs"))
                 ]
             ),
@@ -142,7 +142,7 @@ class EvaluationCalls:
             evaluations_result.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=_bodies.checked(
+            body=bodies.checked(
                 CreateEvaluationResultLogRequest(
                     log_id=LogId.parse(log_id, "log_id"),
                     evaluator_id=EvaluatorId.parse(evaluator_id, "evaluator_id"),
@@ -207,7 +207,7 @@ class EvaluationCalls:
         if name is not None:
             body.name = name
         if provider_api_keys is not None:
-            body.provider_api_keys = _bodies.body(
+            body.provider_api_keys = bodies.body(
                 ProviderApiKeys, provider_api_keys, {}, "provider_api_keys"
             )
         return bind(
@@ -216,7 +216,7 @@ class EvaluationCalls:
             evaluations_create.asyncio_detailed,
             ProjectId.parse(project_id, "project_id"),
             client=self._client,
-            body=_bodies.checked(body),
+            body=bodies.checked(body),
         )
 
     def update_status(self, evaluation_id: object, *, status: Status) -> Call[EvaluationRun]:
@@ -226,7 +226,7 @@ class EvaluationCalls:
             evaluations_update_status.asyncio_detailed,
             EvaluationRunId.parse(evaluation_id, "evaluation_id"),
             client=self._client,
-            body=_bodies.checked(UpdateEvaluationStatusRequest(status=status)),
+            body=bodies.checked(UpdateEvaluationStatusRequest(status=status)),
         )
 
     def add_evaluators(

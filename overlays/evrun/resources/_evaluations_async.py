@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evrun._bulk.drive_async import perform_async
+from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
-from evrun.resources._log_many_async import perform_async
-from evrun.resources._many_logs import ManyLogs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
     from datetime import date
 
-    from evrun._exchange import Announced
+    from evrun._transport.exchange import Announced
     from evrun.ids import (
         ConfigId,
         DatapointId,

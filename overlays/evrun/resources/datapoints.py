@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evrun._calls.call import Call, bind
 from evrun.ids import DatapointId, PlainStr
-from evrun.resources._call import Call, bind
 from evrun.results import Datapoint
 from evrun_api.api.datapoints import datapoints_get
 

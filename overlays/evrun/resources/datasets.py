@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from evrun._calls import bodies
+from evrun._calls.arguments import given, id_list, listed
+from evrun._calls.call import Call, bind
 from evrun.errors import InvalidRequestError
 from evrun.ids import DatasetId, LogId, PlainStr, ProjectId
-from evrun.resources import _bodies
-from evrun.resources._arguments import given, id_list, listed
-from evrun.resources._call import Call, bind
 from evrun.results import Datapoint, Dataset, Page
 from evrun_api.api.datasets import (
     datasets_create,
@@ -44,7 +44,7 @@ class _Calls:
             datasets_create.asyncio_detailed,
             ProjectId.parse(project_id, "project_id"),
             client=self._client,
-            body=_bodies.checked(CreateDatasetRequest(name=name, description=description)),
+            body=bodies.checked(CreateDatasetRequest(name=name, description=description)),
         )
 
     def get(self, dataset_id: object) -> Call[Dataset]:
@@ -92,7 +92,7 @@ class _Calls:
         return self._create(
             dataset_id,
             [
-                _bodies.body(CreateDatapointRequest, row, {}, f"datapoints[{index}]")
+                bodies.body(CreateDatapointRequest, row, {}, f"datapoints[{index}]")
                 for index, row in enumerate(listed(datapoints, "datapoints"))
             ],
         )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evrun._bulk.drive import perform
+from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
 from evrun.resources._evaluations_async import AsyncEvaluations
-from evrun.resources._log_many import perform
-from evrun.resources._many_logs import ManyLogs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
-    from evrun._exchange import Announced
+    from evrun._transport.exchange import Announced
     from evrun.ids import (
         ConfigId,
         DatapointId,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from evrun._calls import bodies
+from evrun._calls.arguments import given
+from evrun._calls.call import Call, bind
 from evrun.ids import EvaluatorId, PlainStr
-from evrun.resources import _bodies
-from evrun.resources._arguments import given
-from evrun.resources._call import Call, bind
 from evrun.results import Evaluator
 from evrun_api.api.evaluators import (
     evaluators_create,
@@ -54,7 +54,7 @@ class _Calls:
             evaluators_create.sync_detailed,
             evaluators_create.asyncio_detailed,
             client=self._client,
-            body=_bodies.checked(
+            body=bodies.checked(
                 CreateEvaluatorRequest(
                     name=name,
                     description=description,
@@ -101,7 +101,7 @@ class _Calls:
             evaluators_update.asyncio_detailed,
             EvaluatorId.parse(evaluator_id, "evaluator_id"),
             client=self._client,
-            body=_bodies.checked(
+            body=bodies.checked(
                 UpdateEvaluatorRequest(
                     name=given(name),
                     description=given(description),
@@ -126,7 +126,7 @@ class _Calls:
 def _model_config(value: Mapping[str, Any] | None) -> ModelConfigCompletionRequest | Unset:
     if value is None:
         return UNSET
-    return _bodies.body(ModelConfigCompletionRequest, value, {}, "model_config")
+    return bodies.body(ModelConfigCompletionRequest, value, {}, "model_config")
 
 
 class Evaluators:

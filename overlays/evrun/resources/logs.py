@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve
 
-from evrun.ids import EvaluatorId, LogId, PlainStr, ProjectId
-from evrun.resources import _bodies
-from evrun.resources._arguments import (
+from evrun._calls import bodies
+from evrun._calls.arguments import (
     filter_texts,
     filter_values,
     given,
@@ -19,9 +18,10 @@ from evrun.resources._arguments import (
     given_text,
     text,
 )
-from evrun.resources._call import Call, bind
-from evrun.resources._fitting import fitted
-from evrun.resources._sorting import log_sort
+from evrun._calls.call import Call, bind
+from evrun._calls.fitting import fitted
+from evrun._calls.sorting import log_sort
+from evrun.ids import EvaluatorId, LogId, PlainStr, ProjectId
 from evrun.results import Log, Page
 from evrun_api.api.logs import logs_get, logs_list, logs_update, logs_update_by_ref
 from evrun_api.models import UpdateLogRequest
@@ -118,7 +118,7 @@ class _Calls:
 
 
 def _update(output: str | None, error: str | None, duration: float | None) -> UpdateLogRequest:
-    return _bodies.checked(
+    return bodies.checked(
         UpdateLogRequest(output=given(output), error=given(error), duration=given(duration))
     )
 

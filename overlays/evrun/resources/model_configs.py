@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evrun._calls import bodies
+from evrun._calls.call import Call, bind
 from evrun.ids import ConfigId, PlainStr
-from evrun.resources import _bodies
-from evrun.resources._call import Call, bind
 from evrun.results import Json, ProjectConfig
 from evrun_api.api.model_configs import model_configs_get, model_configs_register
 from evrun_api.models import ProjectModelConfigRequest
@@ -29,7 +29,7 @@ class _Calls:
             model_configs_register.sync_detailed,
             model_configs_register.asyncio_detailed,
             client=self._client,
-            body=_bodies.body(ProjectModelConfigRequest, config, _bodies.PROJECT_CONFIG, "config"),
+            body=bodies.body(ProjectModelConfigRequest, config, bodies.PROJECT_CONFIG, "config"),
         )
 
     def get(self, config_id: object) -> Call[Json]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve
 
+from evrun._calls import bodies
+from evrun._calls.arguments import given, given_id, given_text
+from evrun._calls.call import Call, bind
 from evrun.ids import DirectoryId, PlainStr, ProjectId
-from evrun.resources import _bodies
-from evrun.resources._arguments import given, given_id, given_text
-from evrun.resources._call import Call, bind
 from evrun.results import Page, Project
 from evrun_api.api.projects import projects_create, projects_get, projects_list
 from evrun_api.models import CreateProjectRequest
@@ -33,7 +33,7 @@ class _Calls:
             projects_create.sync_detailed,
             projects_create.asyncio_detailed,
             client=self._client,
-            body=_bodies.checked(
+            body=bodies.checked(
                 CreateProjectRequest(
                     name=name, directory_id=given_id(DirectoryId, directory_id, "directory_id")
                 )

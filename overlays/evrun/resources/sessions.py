@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evrun._calls.arguments import given
+from evrun._calls.call import Call, bind
 from evrun.ids import PlainStr, ProjectId, SessionId
-from evrun.resources._arguments import given
-from evrun.resources._call import Call, bind
 from evrun.results import CreatedSession, Page, Session
 from evrun_api.api.sessions import sessions_create, sessions_get, sessions_list
 

@@ -1,9 +1,8 @@
 """evrun's own server of the v4 Evaluations API, over SQLite or PostgreSQL."""
 
-from evrun.server.app import create_app
-from evrun.server.authentication import KeyInfo, KeyScope, create_key, list_keys, revoke_key
-from evrun.server.database import Database
-from evrun.server.refusals import (
+from evrun.server.api.app import create_app
+from evrun.server.db.database import Database
+from evrun.server.errors import (
     Conflict,
     DatabaseUnusable,
     Forbidden,
@@ -12,6 +11,7 @@ from evrun.server.refusals import (
     Rule,
     Unavailable,
 )
+from evrun.server.store.api_keys import KeyInfo, KeyScope, create_key, list_keys, revoke_key
 
 __all__ = [
     "Conflict",

@@ -4,8 +4,7 @@ The fixtures of the pytest plugin are in `evrun_pytest`, which loads this when t
 Needs `evrun[server]`.
 """
 
-from evrun.server.connections import Limits
-from evrun.server.faults import (
+from evrun.server.api.faults import (
     Delay,
     Drop,
     Duplicate,
@@ -19,8 +18,9 @@ from evrun.server.faults import (
     Truncate,
     read_schedule,
 )
-from evrun.server.limits import Rate
-from evrun.server.serving import Settings
+from evrun.server.api.limits import Rate
+from evrun.server.hosting.protocol import Limits
+from evrun.server.hosting.serve import Settings
 from evrun.testing.seeding import ROWS, Seeded, seed
 from evrun.testing.serving import Server
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from evrun.client import AsyncEvrun, Evrun
 from evrun.errors import ConfigurationError
-from evrun.server.authentication import generate_key
-from evrun.server.database import Database
-from evrun.server.faults import Faults
-from evrun.server.operations import PREFIX
-from evrun.server.serving import Settings, build, listen
+from evrun.server.api.faults import Faults
+from evrun.server.api.operations import PREFIX
+from evrun.server.db.database import Database
+from evrun.server.hosting.serve import Settings, build, listen
+from evrun.server.store.api_keys import generate_key
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, select
 
-from evrun.server.schema import COUNTS, evaluatees, logs, results, run_evaluators
+from evrun.server.db.tables import COUNTS, evaluatees, logs, results, run_evaluators
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import Rule
-from evrun.server.schema import model_configs
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import model_configs
+from evrun.server.errors import Rule
 from evrun.server.store.scope import Json, Scope, now
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Double, Integer
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import UtcDateTime, require_storable
+from evrun.server.db.tables import UtcDateTime, require_storable
+from evrun.server.errors import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

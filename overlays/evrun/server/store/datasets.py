@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import NotFound, Rule
-from evrun.server.schema import datapoints, dataset_versions, datasets, logs, projects
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import datapoints, dataset_versions, datasets, logs, projects
+from evrun.server.errors import NotFound, Rule
 from evrun.server.store.ordering import Key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Lock, Scope, now, parts

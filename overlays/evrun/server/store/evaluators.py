@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import Conflict, Rule
-from evrun.server.schema import evaluator_versions, evaluators, run_evaluators
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import evaluator_versions, evaluators, run_evaluators
+from evrun.server.errors import Conflict, Rule
 from evrun.server.store.scope import Json, Lock, Scope, now
 
 if TYPE_CHECKING:

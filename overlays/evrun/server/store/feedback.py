@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, func, select
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import log_feedback, logs
+from evrun.server.db.tables import log_feedback, logs
+from evrun.server.errors import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 from sqlalchemy import exists, false, select
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import logs, model_configs, projects, results
+from evrun.server.db.tables import logs, model_configs, projects, results
+from evrun.server.errors import Rule
 from evrun.server.store import feedback
 from evrun.server.store.logs import in_utc, present
 from evrun.server.store.ordering import MOST, Key, sort_keys

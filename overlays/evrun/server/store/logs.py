@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
-from evrun.server.refusals import NotFound, Rule
-from evrun.server.schema import logs, model_configs, projects
+from evrun.server.db.tables import logs, model_configs, projects
+from evrun.server.errors import NotFound, Rule
 from evrun.server.store import results, searching
 from evrun.server.store.configs import config_response
 from evrun.server.store.scope import Json, Scope, now

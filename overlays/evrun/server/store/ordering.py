@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from sqlalchemy import and_, false, func, literal, or_, tuple_
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import Words
+from evrun.server.db.tables import Words
+from evrun.server.errors import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

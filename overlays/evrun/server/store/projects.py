@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import Conflict, Rule
-from evrun.server.schema import logs, model_configs, project_configs, projects
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import logs, model_configs, project_configs, projects
+from evrun.server.errors import Conflict, Rule
 from evrun.server.store.configs import config_response
 from evrun.server.store.ordering import sort_key
 from evrun.server.store.pages import page

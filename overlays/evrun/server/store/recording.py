@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import NotFound, Rule
-from evrun.server.schema import (
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import (
     COUNTS,
     datapoints,
     dataset_versions,
@@ -24,6 +23,7 @@ from evrun.server.schema import (
     require_indexable,
     require_storable,
 )
+from evrun.server.errors import NotFound, Rule
 from evrun.server.store import configs, feedback, searching, sessions
 from evrun.server.store.inserting import insert_rows
 from evrun.server.store.logs import GIVEN_BACK, PAYLOAD, by_reference, in_utc

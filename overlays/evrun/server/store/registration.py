@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, insert, select, update
 
-from evrun.server.refusals import Rule
-from evrun.server.schema import project_configs, projects
+from evrun.server.db.tables import project_configs, projects
+from evrun.server.errors import Rule
 from evrun.server.store import configs
 from evrun.server.store.projects import (
     count_logs,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, insert, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import NotFound, Rule
-from evrun.server.schema import evaluator_versions, logs, results, run_evaluators
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import evaluator_versions, logs, results, run_evaluators
+from evrun.server.errors import NotFound, Rule
 from evrun.server.store import evaluators
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import Json, Scope, now

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from sqlalchemy import func, or_, select
 
-from evrun.server.schema import (
+from evrun.server.db.tables import (
     COUNTS,
     dataset_versions,
     datasets,

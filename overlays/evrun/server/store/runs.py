@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import Conflict, NotFound, Rule
-from evrun.server.schema import (
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import (
     evaluatees,
     evaluation_runs,
     evaluator_versions,
@@ -16,6 +15,7 @@ from evrun.server.schema import (
     projects,
     run_evaluators,
 )
+from evrun.server.errors import Conflict, NotFound, Rule
 from evrun.server.store import configs, datasets
 from evrun.server.store.registration import use
 from evrun.server.store.scope import Json, Lock, Scope, now

@@ -10,7 +10,7 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from evrun.server.refusals import Rule
+from evrun.server.errors import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
-from evrun.server.identifiers import new_id
-from evrun.server.refusals import Rule
-from evrun.server.schema import logs, projects, sessions
+from evrun.server.db.ids import new_id
+from evrun.server.db.tables import logs, projects, sessions
+from evrun.server.errors import Rule
 from evrun.server.store.ordering import Key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Scope, now

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from evrun.server.schema import COUNTS, datapoints, dataset_versions, logs
+from evrun.server.db.tables import COUNTS, datapoints, dataset_versions, logs
 from evrun.server.store import logs as log_store
 from evrun.server.store.datasets import datapoint_response
 from evrun.server.store.ordering import Key

@@ -1,0 +1,338 @@
+"""Many logs to one run: what is sent, and what each answer means. No I/O.
+
+Batches where the server has announced them, single calls where not. `ManyLogs.log` is a generator:
+it yields calls that may be made at the same time, and is sent what came of each. `_log_many` makes
+them, for sync and for async.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+from attrs import evolve
+
+from evrun._bulk.chunks import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves, key_of, waves
+from evrun._calls import bodies
+from evrun._transport import failures
+from evrun._transport.exchange import Trail, parser_error
+from evrun.errors import (
+    ContentTooLargeError,
+    InvalidRequestError,
+    RequestError,
+    StatusError,
+)
+from evrun.ids import EvaluationRunId
+from evrun.logged import InvalidItemError, LoggedItem, LoggedItems, LogsStoppedError
+from evrun_api.models import EvaluationLogItem, LogRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    import httpx
+
+    from evrun._calls.call import Call
+    from evrun._transport.exchange import Announced
+    from evrun.errors import EvrunError
+    from evrun.results import CreatedLog, EvaluationRun, LogOutcome, LogOutcomes
+
+    Failed = RequestError | InvalidRequestError
+    Outcome = tuple[Any, httpx.Response] | Failed
+    """A result with the answer that it was made of, or the error."""
+    Flow = Generator[Sequence[Call[Any]], Sequence[Outcome], list[LoggedItem]]
+    Gathered = Entry | LoggedItem
+    """What is to be sent, or has been refused before that."""
+
+MOST_AT_ONCE: Final = 1000
+"""Logs in one request, unless told otherwise; fewer, if the server takes fewer."""
+_SINGLE: Final = 16  # logs gathered for each single call at a time: all are kept busy
+_NOT_THERE: Final = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+_OF_THE_KEY: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_MAY_BE_OF_THE_RUN: Final = (
+    *_OF_THE_KEY,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_TAKES_NO_LOGS: Final = ("pending", "completed", "cancelled")
+
+
+class Operations(Protocol):
+    """The calls that many logs are made of: those of `evaluations`."""
+
+    def get(
+        self, evaluation_id: object, *, evaluatee_id: object, evaluator_aggregates: bool | None
+    ) -> Call[EvaluationRun]: ...
+
+    def log_batch(
+        self, evaluation_id: object, *, logs: Iterable[Mapping[str, Any]]
+    ) -> Call[LogOutcomes]: ...
+
+    def log(
+        self,
+        evaluation_id: object,
+        *,
+        datapoint_id: object,
+        log: Mapping[str, Any],
+        evaluatee_id: object,
+        idempotency_key: str | None = None,
+    ) -> Call[CreatedLog]: ...
+
+
+class ManyLogs:
+    """One call of `log_many`. Raises `InvalidRequestError` for what cannot be meant."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        announced: Announced,
+        evaluation_id: object,
+        *,
+        concurrency: int,
+        batch_size: int | None,
+    ) -> None:
+        self._operations = operations
+        self._announced = announced
+        self._run_id = EvaluationRunId.parse(evaluation_id, "evaluation_id")
+        self.concurrency = _positive(concurrency, "concurrency")
+        self._batch_size = (
+            MOST_AT_ONCE if batch_size is None else _positive(batch_size, "batch_size")
+        )
+        self._chunker: Chunker[Gathered] = Chunker(self._batch_size, MOST_BYTES, MOST_SECONDS)
+        self.refusal: EvrunError | None = None
+        """Why every other log would be refused too: no more items are to be taken."""
+
+    def first(self) -> Call[EvaluationRun]:
+        """Return what is asked before an item is taken: the run.
+
+        It is harmless, its answer announces what the server can do, and a wrong key, address or
+        run is found before outputs are made for nothing.
+        """
+        return self._operations.get(self._run_id, evaluatee_id=None, evaluator_aggregates=None)
+
+    def chunker(self, run: EvaluationRun) -> Chunker[Gathered]:
+        """Return what gathers items that are sent together, once the server has answered.
+
+        Raises `InvalidRequestError` for a run that takes no logs.
+        """
+        if error := _takes_none(run):
+            raise error
+        if self._announced.batch:
+            most = min(self._batch_size, self._announced.batch)
+        else:
+            most = self.concurrency * _SINGLE
+        self._chunker = Chunker(most, MOST_BYTES, MOST_SECONDS)
+        return self._chunker
+
+    def take(self, index: int, item: object) -> tuple[Gathered, int]:
+        """Return an item as it is sent, and its bytes; or why it cannot be.
+
+        Raises `InvalidItemError` for wrong fields.
+        """
+        parameter = f"items[{index}]"
+        try:
+            body = bodies.log_item(item, parameter)
+            key = key_of(body.get("idempotency_key"), f"{parameter}.idempotency_key")
+            body["idempotency_key"] = key
+            size = _size(body, parameter)
+        except InvalidRequestError as error:
+            if _wrong_fields(item):
+                raise InvalidItemError(str(error), parameter=error.parameter, item=item) from None
+            again = item if isinstance(item, Mapping) else None
+            return LoggedItem(index=index, error=error, again=again), 0
+        return Entry(index=index, key=key, item=body, size=size), size
+
+    def log(self, chunk: Sequence[Gathered]) -> Flow:
+        """Log a chunk and return what became of it, in order."""
+        done = [each for each in chunk if isinstance(each, LoggedItem)]
+        parts: list[Sequence[Entry]] = [[each for each in chunk if isinstance(each, Entry)]]
+        while parts:
+            part = parts.pop(0)
+            if self.refusal is not None:
+                done += [_failed(entry, self.refusal) for entry in part]
+            elif part and self._announced.batch:
+                done += yield from self._together(part, parts)
+            elif part:
+                done += yield from self._singly(part)
+        return sorted(done, key=lambda each: each.index)
+
+    def stopped(self) -> LogsStoppedError:
+        """Return the error that says why no more items were taken."""
+        return LogsStoppedError(
+            f"No more logs were sent, and no more items taken: {self.refusal} `again` of this "
+            "error holds what was taken and is not stored.",
+            result=LoggedItems(()),
+        )
+
+    def _together(self, part: Sequence[Entry], parts: list[Sequence[Entry]]) -> Flow:
+        (outcome,) = yield (self._batch(part),)
+        if isinstance(outcome, ContentTooLargeError) and len(part) > 1:
+            parts[:0] = halves(part)
+            self._chunker.most_bytes = max(sum(each.size for each in part) // 2, 1)
+            return []
+        done = self._told(part, outcome)
+        yield from self._look(done)
+        if (
+            self.refusal is None
+            and isinstance(outcome, StatusError)
+            and outcome.status in _NOT_THERE
+        ):
+            # The run is there: another server has taken this one's place.
+            self._announced.batch = 0
+            parts.insert(0, part)
+            return []
+        return done
+
+    def _batch(self, part: Sequence[Entry]) -> Call[LogOutcomes]:
+        call = self._operations.log_batch(self._run_id, logs=[entry.item for entry in part])
+        return evolve(call, compressed=True)
+
+    def _singly(self, part: Sequence[Entry]) -> Flow:
+        done: list[LoggedItem] = []
+        for wave in waves(part):
+            if self.refusal is not None:
+                done += [_failed(entry, self.refusal) for entry in wave]
+                continue
+            outcomes = yield [self._single(entry) for entry in wave]
+            told = [
+                LoggedItem(index=entry.index, log=outcome[0])
+                if isinstance(outcome, tuple)
+                else _failed(entry, outcome)
+                for entry, outcome in zip(wave, outcomes, strict=True)
+            ]
+            yield from self._look(told)
+            done += told
+        return done
+
+    def _look(self, told: Sequence[LoggedItem]) -> Flow:
+        """Find out whether all were refused for a reason that all others would meet.
+
+        A status alone does not tell: 404 may be of the run or of a session that a log names.
+        """
+        errors = [each.error for each in told]
+        statuses = {error.status if isinstance(error, StatusError) else None for error in errors}
+        if statuses.issubset(_OF_THE_KEY):
+            self.refusal = errors[0]
+        elif statuses.issubset(_MAY_BE_OF_THE_RUN):
+            (run,) = yield (self.first(),)
+            if isinstance(run, tuple):
+                self.refusal = _takes_none(run[0])
+            elif isinstance(run, StatusError) and run.status in _MAY_BE_OF_THE_RUN:
+                self.refusal = run
+        return []
+
+    def _single(self, entry: Entry) -> Call[CreatedLog]:
+        return self._operations.log(
+            self._run_id,
+            datapoint_id=entry.item["datapoint_id"],
+            log=entry.item["log"],
+            evaluatee_id=entry.item.get("evaluatee_id"),
+            idempotency_key=entry.key,
+        )
+
+    def _told(self, part: Sequence[Entry], outcome: Outcome) -> list[LoggedItem]:
+        """Return what became of each log of a batch."""
+        if not isinstance(outcome, tuple):
+            return [_failed(entry, outcome) for entry in part]
+        results: tuple[LogOutcome, ...] = outcome[0].results
+        if len(results) != len(part):
+            problem = f"it holds {len(results)} results for {len(part)} logs"
+            error = parser_error(problem, outcome[1])
+            return [_failed(entry, error) for entry in part]
+        return [
+            _result(entry, place, result, outcome[1])
+            for place, (entry, result) in enumerate(zip(part, results, strict=True))
+        ]
+
+
+def _takes_none(run: EvaluationRun) -> InvalidRequestError | None:
+    """Return why no log of any run in this status is taken. A server may know more statuses."""
+    if run.status not in _TAKES_NO_LOGS:
+        return None
+    way = (
+        "A cancelled one stays so: create a new run."
+        if run.status == "cancelled"
+        else f"client.run({str(run.id)!r}).start() sets it running."
+    )
+    return InvalidRequestError(
+        f"evaluation_id: {run.id} is {run.status}, and only a running run takes logs. {way}",
+        parameter="evaluation_id",
+    )
+
+
+def _wrong_fields(item: object) -> bool:
+    """Whether an item that was refused has fields that no value could make right."""
+    if not isinstance(item, Mapping):
+        return True
+    try:
+        own = dict(islice(item.items(), _MOST_FIELDS))
+        log = own.get("log", {})
+        inside = set(islice(log, _MOST_FIELDS)) if isinstance(log, Mapping) else set()
+    except Exception:  # noqa: BLE001 - a mapping of its own kind, which is not to be read
+        return False
+    return (
+        not _REQUIRED.issubset(own)
+        or not _FIELDS.issuperset(own)
+        or not _LOG_FIELDS.issuperset(inside)
+        or not isinstance(log, Mapping | LogRequest | None)
+    )
+
+
+def _fields(model: type[Any]) -> frozenset[str]:
+    # The generator appends "_" to the names of Python's builtins, and has a field of its own.
+    names = attrs.fields_dict(model)
+    return frozenset(name.removesuffix("_") for name in names) - {"additional_properties"}
+
+
+_REQUIRED: Final = frozenset({"datapoint_id", "log"})
+_FIELDS: Final = _fields(EvaluationLogItem)
+_LOG_FIELDS: Final = _fields(LogRequest)
+_MOST_FIELDS: Final = 100  # more than the contract has
+
+
+def _positive(value: object, parameter: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequestError(
+            f"{parameter}={value!r} is no whole number from 1 up.", parameter=parameter
+        )
+    return value
+
+
+def _size(body: dict[str, Any], parameter: str) -> int:
+    """Return the bytes of an item. Raises `InvalidRequestError` for what no JSON can hold."""
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return len(text.encode())
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"{parameter}: it cannot be sent ({error}). Bodies are JSON in UTF-8.",
+            parameter=parameter,
+        ) from error
+
+
+def _failed(entry: Entry, error: EvrunError) -> LoggedItem:
+    return LoggedItem(index=entry.index, error=error, again=entry.item)
+
+
+def _result(entry: Entry, place: int, result: LogOutcome, response: httpx.Response) -> LoggedItem:
+    if result.status == HTTPStatus.CREATED and result.log is not None:
+        return LoggedItem(index=entry.index, log=result.log)
+    if HTTPStatus(200) <= result.status < HTTPStatus(300):
+        problem = f"results[{place}] has the status {result.status} and no log"
+        return _failed(entry, parser_error(problem, response))
+    error = failures.part_error(
+        result.status, result.detail, response, {"logs": [entry.item]}, f"items[{entry.index}]"
+    )
+    trail = Trail.of(response)
+    error.attempts, error.elapsed = trail.attempts, trail.elapsed
+    error.idempotency_key = entry.key
+    return _failed(entry, error)

@@ -1,0 +1,1 @@
+"""The transport that `transport="fast"` names: pyreqwest below httpx."""

@@ -1,0 +1,136 @@
+"""Many logs at once: each is done, refused or repeated by itself, as if it were the only one.
+
+All of them share a transaction, so that one commit makes them durable. They come in one request, or
+in single calls that waited together. A log under an idempotency key has the same fingerprint in
+either, so that each finds what the other did.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic_core
+from attrs import frozen
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from evrun.server.api.validation import Invalid, parse_body, sent, settled
+from evrun.server.errors import Conflict, NotFound, Refusal, Rule
+from evrun.server.store.idempotency import Answer, Memory, read_attempt
+from evrun.server.store.recording import Recorder
+from evrun_models import EvaluationLogItem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from evrun.server.store.idempotency import Attempt
+    from evrun.server.store.scope import Json, Scope
+    from evrun_models import CreateEvaluationLogRequest
+
+MOST_LOGS = 1000
+"""Logs in one request, as the contract says."""
+
+_ITEM = TypeAdapter(EvaluationLogItem)
+_BESIDE = ("evaluatee_id", "idempotency_key")  # a single call says these outside its body
+
+
+class Envelope(BaseModel):
+    """The body: a `CreateEvaluationLogsRequest` whose logs have not been looked into."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    logs: Annotated[list[Any], Field(min_length=1, max_length=MOST_LOGS)]
+
+
+@frozen
+class Item:
+    """One of many logs."""
+
+    datapoint_id: str
+    evaluatee_id: str | None
+    log: Json
+    """What was sent, and the defaults of a config in it."""
+    attempt: Attempt | None
+    """None without a key."""
+
+    @classmethod
+    def of(
+        cls,
+        evaluatee_id: str | None,
+        body: CreateEvaluationLogRequest | EvaluationLogItem,
+        attempt: Attempt | None,
+    ) -> Self:
+        """Return what a request says of one log."""
+        log = sent(body.log)
+        if body.log.config is not None:
+            log["config"] = settled(body.log.config)
+        return cls(body.datapoint_id, evaluatee_id, log, attempt)
+
+
+def read(run_id: str, body: Envelope) -> list[Item | Refusal]:
+    """Return the logs of one request, or why they cannot be read, in order."""
+    return [_read(run_id, log) for log in body.logs]
+
+
+def log_each(scope: Scope, run_id: str, items: Sequence[Item | Refusal]) -> list[Answer | Refusal]:
+    """Return what a single call would be answered with, for each item.
+
+    Raises `NotFound` for the run. Other failures undo everything.
+    """
+    given = [item for item in items if isinstance(item, Item)]
+    recorder = Recorder(scope, run_id, [item.datapoint_id for item in given])
+    memory = Memory(scope, [item.attempt for item in given if item.attempt is not None])
+    answers = [_log(memory, recorder, item) if isinstance(item, Item) else item for item in items]
+    recorder.flush()
+    memory.keep()
+    return answers
+
+
+def outcome(answer: Answer | Refusal) -> Json:
+    """Return the `EvaluationLogOutcome` that says the same."""
+    if isinstance(answer, Answer):
+        log = pydantic_core.from_json(answer.content)
+        return {"status": answer.status, "log": log, "replayed": answer.replayed}
+    if isinstance(answer, Invalid | Rule):
+        return {"status": 422, "detail": answer.details}
+    return {"status": 409 if isinstance(answer, Conflict) else 404, "detail": str(answer)}
+
+
+def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
+    try:
+        earlier = None if item.attempt is None else memory.recall(item.attempt)
+        if earlier is not None:
+            return earlier
+        log = recorder.record(
+            datapoint_id=item.datapoint_id, evaluatee_id=item.evaluatee_id, log=item.log
+        )
+    except (NotFound, Conflict, Rule) as refusal:
+        return refusal
+    answer = Answer(201, pydantic_core.to_json(log))
+    if item.attempt is not None:
+        memory.note(item.attempt, answer)
+    return answer
+
+
+def _read(run_id: str, log: Any) -> Item | Refusal:
+    try:
+        item = parse_body(_ITEM, json.dumps(log).encode())
+        return Item.of(item.evaluatee_id, item, _attempt(run_id, item, log))
+    except (Invalid, Rule) as refusal:
+        return refusal
+
+
+def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
+    """Return the attempt that the single call would be."""
+    if item.idempotency_key is None:
+        return None
+    body = {name: value for name, value in log.items() if name not in _BESIDE}
+    query = "" if item.evaluatee_id is None else f"evaluatee_id={item.evaluatee_id}"
+    return read_attempt(
+        [item.idempotency_key],
+        "POST",
+        f"/evaluations/{run_id}/log?{query}",
+        json.dumps(body).encode(),
+        place=("body", "idempotency_key"),
+    )

@@ -1,0 +1,195 @@
+"""What one client may take: bytes, time, and requests a second. No I/O but reading a body.
+
+The counts of a rate limit live in this process: several workers allow as many times the rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from attrs import define, frozen
+from starlette.requests import ClientDisconnect
+
+from evrun.server.errors import Refusal, TooLarge, TooMany, TooSlow, Undecodable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+BODY_LIMIT = 10 * 1024 * 1024
+"""Bytes of a request body, as sent and as inflated."""
+UNKNOWN_LIMIT = 64 * 1024
+"""Bytes of a body that are read before it is known who sends it: what a stranger can fill."""
+ADDRESS_LIMIT = 64 * 1024
+"""Bytes of path and query: the most that httpx sends, so that clients of ours never meet it."""
+HEAD_LIMIT = 80 * 1024
+"""Bytes of a request line and its headers."""
+PATIENCE = 10.0
+"""Seconds that a client gets for the head of a request, and that it may pause."""
+SLOWEST = 1024
+"""Bytes a second that a body or an answer has to move with, over the time beyond `PATIENCE`."""
+CONNECTIONS = 500
+
+_ROUNDING = 1e-9  # whoever waited as long as was asked is let in, whatever floats add up to
+
+
+class Gone(Refusal):
+    """The client went away before its request was whole: nobody reads the answer."""
+
+
+async def read_body(
+    request: Request, limit: int, patience: float | None, admit: Callable[[], Awaitable[object]]
+) -> bytes:
+    """Return the body as it was sent.
+
+    `admit` is awaited before more than `UNKNOWN_LIMIT` bytes are kept, and raises for whoever may
+    not send so much. Raises `TooLarge` before more than `limit` bytes are in memory, `TooSlow` for
+    one that pauses or drips.
+    """
+    declared = request.headers.get("content-length", "")
+    expected = int(declared) if declared.isdigit() else 0
+    if expected > limit:
+        raise _too_large(limit)
+    admitted = expected > UNKNOWN_LIMIT
+    if admitted:
+        await admit()
+    chunks: list[bytes] = []
+    length = 0
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    try:
+        async with asyncio.timeout(patience) as time_left:
+            async for chunk in request.stream():
+                length += len(chunk)
+                if length > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+                if length > UNKNOWN_LIMIT and not admitted:
+                    # It declared no length. How long this takes is not the client's fault.
+                    time_left.reschedule(None)
+                    begun = clock()
+                    await admit()
+                    admitted = True
+                    start += clock() - begun
+                if patience is not None:
+                    time_left.reschedule(min(clock(), start + length / SLOWEST) + patience)
+    except TimeoutError as error:
+        raise TooSlow(
+            f"The body came too slowly: {length} bytes in {clock() - start:.0f} s. Send it at once."
+        ) from error
+    except ClientDisconnect as error:
+        raise Gone("The connection ended before the request did.") from error
+    return b"".join(chunks)
+
+
+def inflate(content: bytes, encoding: str, limit: int) -> bytes:
+    """Return a body without its `Content-Encoding`, of which gzip is the one that is known.
+
+    Raises `TooLarge` before more than `limit` bytes are in memory, `Undecodable` for another
+    encoding, and for what is not one whole gzip stream.
+    """
+    coding = encoding.strip().lower()
+    if coding in {"", "identity"}:
+        return content
+    if coding not in {"gzip", "x-gzip"}:  # aliases, RFC 9110 section 8.4.1.3
+        raise Undecodable(f"The server reads gzip and identity, and not {encoding[:40]!r}.")
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        inflated = stream.decompress(content, limit + 1)
+    except zlib.error as error:
+        raise Undecodable(f"The body is not gzip: {error}.") from error
+    if len(inflated) > limit:
+        raise _too_large(limit)
+    # Further members would be fine by RFC 1952, and cost quadratic time if there are many.
+    if not stream.eof or stream.unused_data:
+        raise Undecodable("The body is not one whole gzip stream.")
+    return inflated
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is longer than {limit} bytes. Send less in one request.")
+
+
+class Heads:
+    """Refuses, before anything is read, requests whose head no route should have to look at."""
+
+    def __init__(self, app: ASGIApp, refuse: Callable[[int, str], ASGIApp]) -> None:
+        self._app = app
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        app = self._app
+        if scope["type"] == "http":
+            names = {name for name, _ in scope["headers"]}
+            if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_LIMIT:
+                sentence = (
+                    f"The address is longer than {ADDRESS_LIMIT} bytes. Ask for less at once."
+                )
+                app = self._refuse(414, sentence)
+            elif sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEAD_LIMIT:
+                sentence = f"The head of the request is longer than {HEAD_LIMIT} bytes."
+                app = self._refuse(431, sentence)
+            elif {b"content-length", b"transfer-encoding"} <= names:
+                # Proxies and servers disagree on which counts: that is how requests are smuggled.
+                sentence = "Send Content-Length or Transfer-Encoding, not both."
+                app = self._refuse(400, sentence)
+        await app(scope, receive, send)
+
+
+@frozen
+class Rate:
+    """So many requests in so many seconds; all of them may come at once."""
+
+    requests: int
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Return what `100/s`, `600/m` or `5000/h` says. Raises `ValueError`."""
+        said = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text)
+        if said is None:
+            raise ValueError(f"{text!r} is not a rate. Write 100/s, 600/m or 5000/h.")
+        return cls(int(said[1]), {"s": 1.0, "m": 60.0, "h": 3600.0}[said[2]])
+
+
+@define
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class RateLimiter:
+    """A token bucket for each key that has been let in: others cannot fill the memory."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+        self._lock = threading.Lock()
+
+    def take(self, name: str) -> None:
+        """Count a request. Raises `TooMany`."""
+        per_second = self._rate.requests / self._rate.seconds
+        with self._lock:
+            now = self._clock()
+            bucket = self._buckets.setdefault(name, _Bucket(self._rate.requests, now))
+            gained = (now - bucket.at) * per_second
+            bucket.tokens = min(bucket.tokens + gained, self._rate.requests)
+            bucket.at = now
+            if bucket.tokens < 1 - _ROUNDING:
+                wait = (1 - bucket.tokens) / per_second
+                raise TooMany(
+                    f"This key sends more than {self._rate.requests} requests in "
+                    f"{self._rate.seconds:g} s. Retry-After says how long to wait.",
+                    retry_after=math.ceil(wait),
+                )
+            bucket.tokens -= 1

@@ -1,0 +1,228 @@
+"""Repeated requests: the same key and request get the first answer again, and it is done once.
+
+After draft-ietf-httpapi-idempotency-key-header. An answer is kept in the transaction that it tells
+of, so that there is never one without the other, whatever happens to the server in between. Only
+successes are kept: a refused request changed nothing, and repeating it is trying anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
+
+from evrun.server.db.tables import idempotency_keys
+from evrun.server.errors import Rule
+from evrun.server.store.inserting import insert_rows
+from evrun.server.store.scope import now, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from evrun.server.errors import Location
+    from evrun.server.store.scope import Scope
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+LIFETIME = timedelta(hours=24)
+"""How long a key is remembered after its first use."""
+
+_PRUNED = 10  # expired keys that go when a new one comes: more go than come
+_BARE = re.compile(r"[!-~]{1,255}")
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
+_PLACE = ("header", HEADER)
+
+
+# Made once: every request under a key asks these.
+_KNOWN = select(idempotency_keys).where(
+    idempotency_keys.c.organisation_id == bindparam("organisation_id"),
+    idempotency_keys.c.key.in_(bindparam("keys", expanding=True)),
+)
+
+
+_FORGOTTEN = delete(idempotency_keys).where(
+    tuple_(idempotency_keys.c.organisation_id, idempotency_keys.c.key).in_(
+        select(idempotency_keys.c.organisation_id, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at <= bindparam("oldest"))
+        .order_by(idempotency_keys.c.created_at)
+        .limit(bindparam("number"))
+        .with_for_update(skip_locked=True)  # another writer is at those already
+    )
+)
+
+
+@frozen
+class Answer:
+    """What a request is answered with, byte for byte."""
+
+    status: int
+    content: bytes
+    replayed: bool = False
+
+
+@frozen
+class Attempt:
+    """A request under an idempotency key."""
+
+    key: str
+    fingerprint: str
+    """Of method, path, query and body; the body by what it says, if it is JSON."""
+    place: Location = _PLACE
+    """Where the key stands, for complaints about it."""
+
+
+def read_attempt(
+    values: Sequence[str], method: str, target: str, content: bytes, *, place: Location = _PLACE
+) -> Attempt | None:
+    """Return the attempt that a request is, None without a key.
+
+    `values` are those of the header, `target` is path and query. Raises `Rule`.
+    """
+    if not values:
+        return None
+    quoted = _QUOTED.fullmatch(values[0])
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
+    if len(values) > 1 or not _BARE.fullmatch(key):
+        raise Rule(
+            place,
+            "Send one key of 1 to 255 visible ASCII characters.",
+            type="idempotency_key_invalid",
+        )
+    digest = hashlib.sha256(f"{method} {target}\n".encode())
+    digest.update(_canonical(content))
+    return Attempt(key, digest.hexdigest(), place)
+
+
+def _canonical(content: bytes) -> bytes:
+    """Return what a body says, however it is spaced and its members are ordered.
+
+    One of many logs is the same request as the single call, whoever wrote the JSON of either.
+    """
+    try:
+        return json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return content  # it is going to be refused
+
+
+class Memory:
+    """What was answered under some keys, and what is now: of one transaction."""
+
+    def __init__(self, scope: Scope, attempts: Iterable[Attempt]) -> None:
+        self._scope = scope
+        self._known: dict[str, tuple[str, Answer]] = {}
+        self._expired: list[str] = []
+        self._new: dict[str, tuple[str, Answer]] = {}
+        oldest = now() - LIFETIME
+        keys = idempotency_keys.c
+        for part in parts(sorted({attempt.key for attempt in attempts})):
+            asked = {"organisation_id": scope.organisation_id, "keys": part}
+            for row in scope.connection.execute(_KNOWN, asked).mappings():
+                if row[keys.created_at] <= oldest:
+                    self._expired.append(row[keys.key])
+                else:
+                    answer = Answer(row[keys.status], row[keys.answer])
+                    self._known[row[keys.key]] = row[keys.fingerprint], answer
+
+    def recall(self, attempt: Attempt) -> Answer | None:
+        """Return the answer that was given under the key. Raises `Rule` if it was to another."""
+        known = self._known.get(attempt.key)
+        if known is None:
+            return None
+        fingerprint, answer = known
+        if fingerprint != attempt.fingerprint:
+            raise _reused(attempt)
+        return evolve(answer, replayed=True)
+
+    def note(self, attempt: Attempt, answer: Answer) -> None:
+        """Remember an answer; `keep` writes it."""
+        self._new[attempt.key] = self._known[attempt.key] = attempt.fingerprint, answer
+
+    def keep(self) -> None:
+        """Write what was noted, and forget expired keys: those that come again, and others.
+
+        In the order of the keys: writers that race for several must not wait for each other.
+        """
+        if not self._new:
+            return
+        scope, at = self._scope, now()
+        again = [key for key in self._expired if key in self._new]
+        for part in parts(again):
+            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part)))
+        _prune(scope, max(_PRUNED, 2 * len(self._new)))
+        insert_rows(
+            scope.connection,
+            idempotency_keys,
+            [
+                {
+                    "organisation_id": scope.organisation_id,
+                    "key": key,
+                    "fingerprint": fingerprint,
+                    "status": answer.status,
+                    "answer": answer.content,
+                    "created_at": at,
+                }
+                for key, (fingerprint, answer) in sorted(self._new.items())
+            ],
+        )
+
+
+def _reused(attempt: Attempt) -> Rule:
+    return Rule(
+        attempt.place,
+        "This key was used for another request. A key stands for one thing to do: take a new one.",
+        type="idempotency_key_reused",
+    )
+
+
+def recall(scope: Scope, attempt: Attempt) -> Answer | None:
+    """Return the answer that was given under the key. Raises `Rule` if it was to something else."""
+    return Memory(scope, [attempt]).recall(attempt)
+
+
+def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+    """Return `work`'s answer and keep it, or the one that was given under the key before.
+
+    Within the write transaction. Whoever comes second waits at the key, before any work: where
+    writers race, it then fails at the unique index, and finds the answer when it is done again.
+    """
+    earlier = recall(scope, attempt)
+    if earlier is not None:
+        return earlier
+    expired = idempotency_keys.c.created_at <= now() - LIFETIME
+    same = _under(scope, [attempt.key])
+    scope.connection.execute(delete(idempotency_keys).where(same, expired))
+    scope.connection.execute(
+        insert(idempotency_keys).values(
+            organisation_id=scope.organisation_id,
+            key=attempt.key,
+            fingerprint=attempt.fingerprint,
+            status=0,
+            answer=b"",
+            created_at=now(),
+        )
+    )
+    answer = work()
+    scope.connection.execute(
+        update(idempotency_keys).where(same).values(status=answer.status, answer=answer.content)
+    )
+    _prune(scope, _PRUNED)
+    return answer
+
+
+def _prune(scope: Scope, number: int) -> None:
+    """Forget some expired keys, whosever they are, and `number` at most."""
+    scope.connection.execute(_FORGOTTEN, {"oldest": now() - LIFETIME, "number": number})
+
+
+def _under(scope: Scope, keys: Sequence[str]) -> ColumnElement[bool]:
+    return and_(
+        idempotency_keys.c.organisation_id == scope.organisation_id,
+        idempotency_keys.c.key.in_(keys),
+    )
