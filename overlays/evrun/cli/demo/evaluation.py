@@ -73,8 +73,9 @@ def evaluate(client: Evrun, rows: Sequence[Row], generate: Callable[[str], str])
         verdicts.append(Verdict(country, output, logged.id, correct))
     run.complete()
     completed = run.get(evaluator_aggregates=True)
-    (aggregate,) = completed.evaluator_aggregates or ()
-    return Evaluation(completed, tuple(verdicts), aggregate)
+    aggregates = completed.evaluator_aggregates
+    assert aggregates is not None  # noqa: S101 - asked for above
+    return Evaluation(completed, tuple(verdicts), aggregates[0])
 
 
 def _project(client: Evrun) -> Project:
