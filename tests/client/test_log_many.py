@@ -128,7 +128,7 @@ def test_a_failed_item_harms_no_other(log_many: Any, batch: int) -> None:
     ]
     assert sorted(server.outputs) == ["0", "7"]
     assert [str(logged[n].error).partition(":")[0] for n in (2, 3, 4, 6)] == [
-        *("items[2].log", "items[3].datapoint_id", "items[4]", "items[6].log.output"),
+        *("items[2].log.output", "items[3].datapoint_id", "items[4].log", "items[6].log.output"),
     ]
     refused = logged[1].error
     assert refused.fields[0].loc == ("body", "datapoint_id")
@@ -329,8 +329,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"log": {}}, r"^items\[20\]: 'datapoint_id' is required"),
     ({"datapoint_id": "1"}, r"^items\[20\]: 'log' is required"),
     ({"datapoint_id": "1", "log": {"outptu": 1}}, r"^items\[20\]\.log: unknown field 'outptu'"),
-    ({"datapoint_id": "1", "log": "x"}, r"^items\[20\]\.log: got str"),
-    ("1", r"^items\[20\]: got str"),
+    ({"datapoint_id": "1", "log": "x"}, r"^items\[20\]\.log: got 'x' \(str\)"),
+    ("1", r"^items\[20\]: got '1' \(str\)"),
     (None, r"^items\[20\]: "),
 ]
 

@@ -23,6 +23,8 @@ from evrun.cli.app import app
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from databases import Postgres
+
 ROOT = Path(__file__).parents[2]
 ON_A_DATABASE = (
     ("keys", "list"),
@@ -342,3 +344,16 @@ def test_help_says_what_a_database_is(name: str, columns: str) -> None:
     shown = " ".join(in_process(name, "--help", COLUMNS=columns).stdout.split())
     assert "--database PATH|URL" in shown
     assert "the path of a SQLite file, or a URL if it has ://" in shown
+
+
+def test_a_database_may_be_postgresql(here: Path, postgres: Postgres) -> None:
+    """Under either of its names, for commands that need a database and those that need a server."""
+    url = postgres.create()
+    short = url.replace("postgresql+psycopg://", "postgresql://")
+    assert in_process("keys", "create", "me", "--database", short).exit_code == 0
+    imported = in_process("import", "a.jsonl", "--database", short)
+    assert imported.exit_code == 0
+    exported = in_process("export", imported.stdout.strip(), "--database", url)
+    postgres.drop(url)
+    assert exported.stdout.count('{"kind": "log"') == 30
+    assert not (here / "a.jsonl.ids").exists()

@@ -94,7 +94,7 @@ def test_a_server_of_ours(tmp_path: Path) -> None:
 
         wrong = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=base_url)
         assert lines(wrong)["access"] == (
-            "✗ the key is refused (401: The server does not know this key)"
+            "✗ the key is refused (401: The server does not know the key in X-API-KEY)"
         )
         assert fixes(wrong) == [
             "`evrun keys create NAME --database URL` makes one, with the URL that the server was "

@@ -80,7 +80,7 @@ def test_an_unusable_file_is_one_line(
 def test_a_demo_has_one_line_too(tmp_path: Path) -> None:
     """It runs over the embedded server, and tries nothing again."""
     (tmp_path / "notes.txt").write_text("notes " * 99)
-    result = evrun("demo", "--path", "notes.txt", cwd=tmp_path, check=False)
+    result = evrun("demo", "--database", "notes.txt", cwd=tmp_path, check=False)
     assert (result.returncode, result.stdout) == (3, "")
     said = f"{tmp_path}/notes.txt: The file is not a SQLite database: name another one."
     assert result.stderr == f"evrun: {said}\n"

@@ -81,7 +81,7 @@ REFUSED: dict[str, tuple[Any, tuple[int, str]]] = {
         {"log": {"session_reference_id": LONG}},
         (422, "body.log.session_reference_id too_long"),
     ),
-    "infinity": ({"log": {"duration": 1e999}}, (422, "body finite_number")),
+    "infinity": ({"log": {"duration": 1e999}}, (422, "body.log.duration finite_number")),
 }
 
 

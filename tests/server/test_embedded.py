@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -298,11 +297,8 @@ def test_who_asks_does_the_work_where_there_is_no_thread(
         short.setattr(threading.Thread, "start", no_thread)
         assert [create("a"), create("b"), *asyncio.run(main())] == [201] * 4
         assert not file.with_name(file.name + "-wal").exists()
-        (file.parent / "removed").mkdir()
-        homeless = EmbeddedServer(file.parent / "removed" / "a.db")
-        shutil.rmtree(file.parent / "removed")
-        with pytest.raises(httpx.ConnectError, match="does not exist"):
-            _client(homeless).get("/projects")
+        with pytest.raises(ConfigurationError, match="does not exist"):
+            _client(EmbeddedServer(file.parent / "removed" / "a.db")).get("/projects")
     assert create("in a thread") == 201
     server.close()
     assert api.ok("Projects_list")["total"] == 5

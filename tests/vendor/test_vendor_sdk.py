@@ -344,7 +344,7 @@ def test_the_keys_of_providers_are_kept_nowhere(run: dict[str, Any], url: str) -
             422,
             "hl_generated=false",
         ),
-        ("evaluators.delete", {"id": "{evaluator}"}, 409, "is used"),
+        ("evaluators.delete", {"id": "{evaluator}"}, 409, "uses it"),
     ],
 )
 def test_failures_come_as_documented(

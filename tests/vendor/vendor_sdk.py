@@ -122,7 +122,9 @@ class VendorCode(VendorProcess):
 
 def without_ours(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an object of an answer as the SDK can know it: without our extensions."""
-    ours = {"evaluatees"} | ({"n", "errors", "missing"} if "model_config_id" in answer else set())
+    ours = {"evaluatees", "next_cursor"} | (
+        {"n", "errors", "missing"} if "model_config_id" in answer else set()
+    )
     return {name: value for name, value in answer.items() if name not in ours}
 
 

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from attrs import frozen
 
+from evrun._shown import shown
 from evrun.errors import ConfigurationError
 
 VIA: Final = "evrun_via"
@@ -104,8 +105,8 @@ def _can_be_reached(url: httpx.URL) -> bool:
 def _without_password(value: str) -> str:
     before, at, after = value.rpartition("@")
     scheme, separator, _ = before.partition("://")
-    return (
-        repr(f"{scheme}{separator}…@{after}" if separator else f"…@{after}") if at else repr(value)
+    return shown(
+        f"{scheme}{separator}…@{after}" if at and separator else f"…@{after}" if at else value
     )
 
 

@@ -26,10 +26,11 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def database_option(
-    default: str | None = None, what: str = "The database to work on"
+    default: str | None = None, what: str = "The database to work on", *, or_server: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add `--database`."""
-    otherwise = "" if default else " If left out, the environment says it."
+    """Add `--database`. `or_server`: without it, the command may talk to a server."""
+    server = " or the server at EVRUN_BASE_URL" if or_server else ""
+    otherwise = "" if default else f" If left out: the path in EVRUN_LOCAL{server}."
     return click.option(
         "--database",
         metavar="PATH|URL",

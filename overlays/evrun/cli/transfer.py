@@ -47,7 +47,7 @@ _NOT_ALL = 1
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to; standard output if left out. It is replaced when all is there, not before.",
 )
-@database_option()
+@database_option(or_server=True)
 def export(subject: str, format_name: str | None, path: Path | None, database: str | None) -> None:
     """Write a run, or all runs and datasets of a project, to a file.
 
@@ -88,7 +88,9 @@ def export(subject: str, format_name: str | None, path: Path | None, database: s
     type=click.Path(dir_okay=False, path_type=Path),
     help="Keep here, also when all is done, which new id each old one got.",
 )
-@database_option(what="The database to import into, which is made if it is not there")
+@database_option(
+    what="The database to import into, which is made if it is not there", or_server=True
+)
 def import_(file: Path, project: str | None, ids: Path | None, database: str | None) -> None:
     """Make everything in FILE, which `evrun export` wrote, anew on a server.
 

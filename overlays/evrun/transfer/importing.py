@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # things left out that are named; the rest is counted
 _LEFT_OUT = {
+    "evaluator": "evaluators",
     "log": "logs",
     "result": "results",
     "orphan": "parents that are not in the file: their logs have none now",

@@ -131,7 +131,7 @@ class Authenticator:
         row = connection.execute(_KEY, {"sha256": hashed}).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], hashed):
             raise Unauthenticated(
-                "The server does not know this key. `evrun keys create NAME` makes one."
+                f"The server does not know the key in {HEADER}. `evrun keys create NAME` makes one."
             )
         info = _info(row)
         if not info.in_use:
