@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from databases import Postgres, run_postgres
-from fake_clock import FakeClock
-from vendor_sdk import install
-from ways import WAYS, Way
 
+from _support.client_kinds import WAYS, Way
+from _support.databases import Postgres, run_postgres
+from _support.fake_clock import FakeClock
+from _support.vendor.sdk import install
 from evrun.server.db.database import Database
 
 if TYPE_CHECKING:

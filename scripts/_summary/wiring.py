@@ -35,7 +35,7 @@ def find(root: Path, operation_ids: list[str]) -> dict[str, Wiring]:
     modules = {path.stem: path for path in (root / "generated/evrun_api/api").rglob("*_*.py")}
     methods = methods_by_module(root / "overlays/evrun/resources")
     routes = _routes(root / "overlays/evrun/server/api/routes")
-    tests = _tests(root / "tests" / "server", operation_ids)
+    tests = _tests(root / "tests", operation_ids)
     found = {}
     for operation_id in operation_ids:
         name = snake(operation_id)
@@ -142,12 +142,14 @@ def _routes(folder: Path) -> dict[str, str]:
 
 
 def _tests(folder: Path, operation_ids: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the modules of `tests/server` that name each operation."""
+    read = {path: path for path in (folder / "server").glob("test_*.py")}
+    # The examples of all operations stand in a module that `test_examples.py` executes.
+    read[folder / "_support" / "contract_examples.py"] = folder / "server" / "test_examples.py"
     found: dict[str, set[str]] = defaultdict(set)
-    for path in folder.glob("*.py"):
-        # The examples of all operations are told in `story.py` and executed by its test.
-        name = {"story.py": "test_examples.py"}.get(path.name, path.name)
+    for path, test in read.items():
         text = path.read_text(encoding="utf-8")
         for operation_id in operation_ids:
-            if name.startswith("test_") and f'"{operation_id}"' in text:
-                found[operation_id].add(f"{folder.name}/{name}")
+            if f'"{operation_id}"' in text:
+                found[operation_id].add(test.relative_to(folder).as_posix())
     return {operation_id: tuple(sorted(paths)) for operation_id, paths in found.items()}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import Evrun, NotFoundError
 from evrun.errors import InvalidRequestError
 

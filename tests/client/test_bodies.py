@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from asking import METHODS, Asking, calls
-from fake_api import BASE_URL, KEY, FakeApi
-from hostile import HOSTILE
-from running import running
-from ways import WAYS, Way
 
+from _support.client_kinds import WAYS, Way
+from _support.client_methods import METHODS, Asking, calls
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.hostile_values import HOSTILE
+from _support.running_run import running
 from evrun import AsyncEvrun, Evrun, LogId
 from evrun._transport.json_data import plain
 from evrun.errors import InvalidRequestError, NotFoundError

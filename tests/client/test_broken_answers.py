@@ -6,11 +6,10 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asking import Asking, carriers
-from fake_api import BASE_URL, KEY, FakeApi
-from story import STORY, request
-from test_every_operation import as_json, shown
 
+from _support.client_methods import Asking, as_json, carriers, shown
+from _support.contract_examples import STORY, request
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import DecodeError, Evrun
 
 if TYPE_CHECKING:

@@ -9,18 +9,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import misbehaving as bad
 import pytest
-from blackhole import blackhole
-from fake_api import KEY
-from misbehaving import ANNOUNCEMENT, answer, good, misbehaving
 
+from _support import misbehaving_server as bad
+from _support.blackhole import blackhole
+from _support.fake_api import KEY
+from _support.misbehaving_server import ANNOUNCEMENT, answer, good, misbehaving
 from evrun import AsyncEvrun, Evrun, errors
 
 if TYPE_CHECKING:
-    from fake_clock import FakeClock
-    from misbehaving import Behaviour, Wire
-    from ways import Method, Way
+    from _support.client_kinds import Method, Way
+    from _support.fake_clock import FakeClock
+    from _support.misbehaving_server import Behaviour, Wire
 
 MB = 1024 * 1024
 

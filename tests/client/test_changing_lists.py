@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
-from databases import fresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ways import WAYS, Way
 
+from _support.client_kinds import WAYS, Way
+from _support.databases import fresh
 from evrun import AsyncEvrun, EvaluatorSort, Evrun, FeedbackSort
 from evrun.server import Database
 from evrun.server.store.retention import prune

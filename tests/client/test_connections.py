@@ -13,11 +13,11 @@ import httpx
 import pytest
 import trustme
 from attrs import frozen
-from both_kinds import ask, log
-from fake_api import BASE_URL, KEY, FakeApi
-from forward_proxy import ForwardProxy
-from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.forward_proxy import ForwardProxy
+from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
+from _support.sync_and_async import ask, log
 from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError, StatusError
 from evrun._transport.pool import Connection
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from both_kinds import Kind
+    from _support.sync_and_async import Kind
 
 
 @pytest.fixture(params=["sync", "async", "sync over fast", "async over fast"])

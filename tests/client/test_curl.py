@@ -7,9 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_api import KEY
-from loopback import Answer, Loopback, running
 
+from _support.fake_api import KEY
+from _support.loopback_server import Answer, Loopback, running
 from evrun import Evrun, StatusError
 
 if TYPE_CHECKING:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
-from asking import METHODS, Asking, calls, carriers
-from fake_api import BASE_URL, KEY, FakeApi
-from served import contract_operations
-from story import ID, STORY, Ids, examples, request
 
+from _support.client_methods import METHODS, Asking, as_json, calls, carriers, shown
+from _support.contract_examples import ID, STORY, Ids, request
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.served import contract_operations
 from evrun import AsyncEvrun, Evrun, InvalidIdError, NotFoundError
 
 if TYPE_CHECKING:
@@ -102,29 +100,6 @@ def test_every_id_is_checked_before_anything_is_sent(
 def _is_id(value: Any) -> bool:
     several = value if isinstance(value, list) else [value]
     return bool(several) and all(isinstance(each, str) and ID.fullmatch(each) for each in several)
-
-
-def as_json(result: Any) -> Any:
-    """Return a result as it stood in the answer."""
-    if attrs.has(type(result)):
-        names = attrs.fields_dict(type(result))
-        return {name: as_json(getattr(result, name)) for name in names}
-    if isinstance(result, dict):
-        return {key: as_json(value) for key, value in result.items()}
-    if isinstance(result, list | tuple):
-        return [as_json(each) for each in result]
-    if isinstance(result, datetime):
-        assert result.tzinfo == UTC
-        return as_json(result.isoformat())
-    return result.replace("+00:00", "Z") if isinstance(result, str) else result
-
-
-def shown(name: str, example: str | None) -> Any:
-    """Return the answer that the contract shows; None for a success without a body."""
-    responses = contract_operations()[name][2]["responses"]
-    (success,) = (each for status, each in responses.items() if status.startswith("2"))
-    content = success.get("content")
-    return examples(content["application/json"])[example] if content else None
 
 
 def tell(told: Asking) -> tuple[Ids, set[str]]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import AsyncEvrun, Evrun, errors
 from evrun._transport.failures import part_error
 from evrun._transport.pool import Connection, Pool

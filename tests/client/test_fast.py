@@ -12,15 +12,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import misbehaving as bad
 import pytest
 import trio
 import trustme
 from attrs import evolve
-from fake_api import BASE_URL, KEY
-from loopback import Loopback, running
-from misbehaving import good, misbehaving
 
+from _support import misbehaving_server as bad
+from _support.fake_api import BASE_URL, KEY
+from _support.loopback_server import Loopback, running
+from _support.misbehaving_server import good, misbehaving
 from evrun import AsyncEvrun, ConfigurationError, Evrun, InvalidRequestError
 from evrun._transport.pyreqwest.clients import Clients, Limits
 from evrun.errors import AmbiguousDisconnectError, ConnectError, RequestTimeoutError
@@ -28,7 +28,7 @@ from evrun.errors import AmbiguousDisconnectError, ConnectError, RequestTimeoutE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from misbehaving import Wire
+    from _support.misbehaving_server import Wire
 
 FAST: dict[str, Any] = {"api_key": KEY, "transport": "fast"}
 

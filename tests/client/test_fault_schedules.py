@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_clock import FakeClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running import running
 
+from _support.fake_clock import FakeClock
+from _support.running_run import running
 from evrun import AsyncEvrun, Evrun, UnknownOutcomeError, errors
 from evrun.server.hosting.embedded import EmbeddedServer
 

@@ -9,22 +9,23 @@ import httpx
 import pytest
 import respx
 import trio
-from both_kinds import ask, log
-from fake_api import BASE_URL, KEY
-from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running
-from many_logs import RUN
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from _support.fake_api import BASE_URL, KEY
+from _support.fake_many_logs import RUN
+from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running
+from _support.sync_and_async import ask, log
 from evrun import AsyncEvrun, ConnectError, Evrun, RateLimitedError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from both_kinds import Kind
     from pytest_httpx import HTTPXMock
+
+    from _support.sync_and_async import Kind
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import EvaluatorId, EvaluatorSort, Evrun, FeedbackSort, InvalidIdError
 from evrun.errors import InvalidRequestError
 

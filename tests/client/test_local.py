@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
-from running import running
 
+from _support import SUPPORT
+from _support.running_run import running
 from evrun import (
     AsyncEvrun,
     ConfigurationError,
@@ -78,7 +79,7 @@ PLACES = (
     Place(LONG, "File name too long"),
 )
 
-RUN = Path(__file__).with_name("local_run.py")
+RUN = SUPPORT / "local_run.py"
 
 
 def test_what_is_logged_stays(tmp_path: Path) -> None:

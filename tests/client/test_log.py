@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import (
     AsyncEvrun,
     DecodeError,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY
-from fake_clock import FakeClock
-from many_logs import Server, items
 
+from _support.fake_api import BASE_URL, KEY
+from _support.fake_clock import FakeClock
+from _support.fake_many_logs import Server, items
 from evrun import (
     AsyncEvrun,
     AuthenticationError,

@@ -14,9 +14,9 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY
-from many_logs import Server, items
 
+from _support.fake_api import BASE_URL, KEY
+from _support.fake_many_logs import Server, items
 from evrun import AsyncEvrun, Evrun
 from evrun._bulk import drive_async, plan
 

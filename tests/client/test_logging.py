@@ -7,17 +7,17 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
-from loopback import Answer, Loopback, Seen, running
 
+from _support import SUPPORT
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.loopback_server import Answer, Loopback, Seen, running
 from evrun import ConfigurationError, Evrun, EvrunError
 from evrun._redaction import masked_headers
 
-PROGRAM = Path(__file__).with_name("logging_run.py")
+PROGRAM = SUPPORT / "log_by_environment.py"
 SECRETS = (KEY, "provider-secret", "gateway-secret", "cookie-secret")
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
 FORGED = "2026-01-01 00:00:00,000 INFO POST http://evrun.test: all is well"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from both_kinds import ask, log
-from fake_api import BASE_URL, KEY
-from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running
 
+from _support.fake_api import BASE_URL, KEY
+from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running
+from _support.sync_and_async import ask, log
 from evrun import (
     AsyncEvrun,
     DecodeError,
@@ -23,7 +23,7 @@ from evrun import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from both_kinds import Kind
+    from _support.sync_and_async import Kind
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import misbehaving as bad
 import pytest
 from attrs import field, frozen
-from misbehaving import ANNOUNCEMENT, answer, good, html
 
+from _support import misbehaving_server as bad
+from _support.misbehaving_server import ANNOUNCEMENT, answer, good, html
 from evrun import errors
 from evrun._transport.retry import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fake_clock import FakeClock
-    from misbehaving import Behaviour
-    from ways import Method, Way
+    from _support.client_kinds import Method, Way
+    from _support.fake_clock import FakeClock
+    from _support.misbehaving_server import Behaviour
 
 Disconnected = errors.DisconnectedError, errors.AmbiguousDisconnectError
 TimedOut = errors.RequestTimeoutError, errors.AmbiguousTimeoutError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_api import KEY
-from loopback import Loopback, running
 
+from _support.fake_api import KEY
+from _support.loopback_server import Loopback, running
 from evrun import AsyncEvrun, ConfigurationError, Evrun, EvrunError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from both_kinds import ask, log
-from fake_api import BASE_URL, KEY
-from loopback import PAGE, Answer, Loopback, Seen, running
 
+from _support.fake_api import BASE_URL, KEY
+from _support.loopback_server import PAGE, Answer, Loopback, Seen, running
+from _support.sync_and_async import ask, log
 from evrun import (
     AsyncEvrun,
     ConfigurationError,
@@ -25,7 +25,7 @@ from evrun._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from both_kinds import Kind
+    from _support.sync_and_async import Kind
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from asking import METHODS
 from attrs import frozen
-from fake_api import BASE_URL, KEY
-from served import contract_operations
-from story import examples
 
+from _support.client_methods import METHODS
+from _support.contract_examples import examples
+from _support.fake_api import BASE_URL, KEY
+from _support.served import contract_operations
 from evrun import AsyncEvrun, Evrun, InvalidIdError, MissedRecordsWarning, NotFoundError
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY, FakeApi
-from loopback import PAGE, Answer, Loopback, Seen, running
-from worker import log, total, total_async
 
+from _support import SUPPORT
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.loopback_server import PAGE, Answer, Loopback, Seen, running
+from _support.worker_calls import log, total, total_async
 from evrun import (
     AsyncEvrun,
     ConfigurationError,
@@ -35,8 +35,9 @@ from evrun.testing import Server, seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-LEAVING = Path(__file__).with_name("leaving.py")
+LEAVING = SUPPORT / "log_at_exit.py"
 
 pytestmark = pytest.mark.filterwarnings(
     # Python 3.12 warns of every fork beside threads; that it works here is what is tested.

@@ -8,9 +8,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_api import BASE_URL, KEY
-from loopback import LOGGED, PAGE, Answer, Loopback, Seen, running
 
+from _support.fake_api import BASE_URL, KEY
+from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running
 from evrun import AsyncEvrun, Evrun, NotFoundError
 from evrun.raw import AsyncRawEvrun, RawEvrun, RawResponse
 from evrun.results import CreatedLog

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fake_api import BASE_URL, KEY
-from fake_clock import FakeClock
 
+from _support.fake_api import BASE_URL, KEY
+from _support.fake_clock import FakeClock
 from evrun import AsyncEvrun, Evrun, errors
 
 if TYPE_CHECKING:

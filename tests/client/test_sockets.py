@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from fake_api import KEY
 
+from _support.fake_api import KEY
 from evrun import ConnectError, DisconnectedError, Evrun, RequestTimeoutError
 
 if TYPE_CHECKING:

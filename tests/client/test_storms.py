@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from misbehaving import answer, good, misbehaving
 
+from _support.misbehaving_server import answer, good, misbehaving
 from evrun import errors
 
 if TYPE_CHECKING:
-    from fake_clock import FakeClock
-    from ways import Method, Way
+    from _support.client_kinds import Method, Way
+    from _support.fake_clock import FakeClock
 
 DATE = "Date: Thu, 01 Jan 2026 00:00:00 GMT"
 

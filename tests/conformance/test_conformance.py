@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from breaking import (
+from schemathesis.python.asgi import shutdown_lifespans
+
+from _support.broken_apps import (
     accept_anything,
     answer_what_is_not_documented,
     keep_what_was_deleted,
     let_anybody_in,
     lose_what_was_made,
 )
-from commands import new_key, serving
-from databases import KINDS, fresh
-from engine import PHASES, Outcome, load, run
-from schemathesis.python.asgi import shutdown_lifespans
-from seeding import World, seed
-from served import Api, conforms, contract_operations
-
+from _support.commands import new_key, serving
+from _support.databases import KINDS, fresh
+from _support.schemathesis_ids import World, seed
+from _support.schemathesis_runs import PHASES, Outcome, load, run
+from _support.served import Api, conforms, contract_operations
 from evrun.server import Database
 from evrun.server.api.app import create_app
 from evrun.server.hosting.embedded import EmbeddedServer

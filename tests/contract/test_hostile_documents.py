@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from _openapi.refusal import Refusal
 from _regenerate import contract, inert
+from _support import SUPPORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,7 +246,7 @@ class Warm:
 
     def __init__(self, sample: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("warm_regenerate.py"), sample],
+            [sys.executable, SUPPORT / "warm_regenerate.py", sample],
             env={
                 **{key: value for key, value in os.environ.items() if key[:6] != "PYTHON"},
                 "PYTHONPATH": str(SCRIPT.parent),

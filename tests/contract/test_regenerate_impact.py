@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from planted import (
+
+from _import_spec.layout import dump
+from _openapi.document import load
+from _regenerate import impact
+from _spec_diff.operations import WHOLE
+from _spec_diff.policy import RULES, Severity
+from _support.planted_changes import (
     FROM_ANOTHER,
     GET,
     MAKE,
@@ -20,12 +26,6 @@ from planted import (
     document,
     schema_document,
 )
-
-from _import_spec.layout import dump
-from _openapi.document import load
-from _regenerate import impact
-from _spec_diff.operations import WHOLE
-from _spec_diff.policy import RULES, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import (
+
+from _openapi.refusal import Refusal
+from _spec_diff.operations import diff
+from _spec_diff.policy import RULES, Severity, bump
+from _support.planted_changes import (
     BASE,
     DELETE,
     FROM_ANOTHER,
@@ -22,10 +26,6 @@ from planted import (
     document,
     schema_document,
 )
-
-from _openapi.refusal import Refusal
-from _spec_diff.operations import diff
-from _spec_diff.policy import RULES, Severity, bump
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "spec_diff.py"
 

@@ -17,7 +17,13 @@ SCRIPT = ROOT / "scripts" / "summarize.py"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a copy of what the script reads."""
-    for folder in ("openapi", "generated/evrun_api", "overlays/evrun", "tests/server"):
+    for folder in (
+        "openapi",
+        "generated/evrun_api",
+        "overlays/evrun",
+        "tests/server",
+        "tests/_support",
+    ):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 

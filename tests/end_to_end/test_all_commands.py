@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from commands import COMMAND, environment, in_process
-from transfers import make_run, write
 
+from _support.commands import COMMAND, environment, in_process
+from _support.transfers import make_run, write
 from evrun import Evrun, __version__
 from evrun._extras import MODULES
 from evrun.cli.app import app

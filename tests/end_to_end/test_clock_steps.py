@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from accounts import balance
 from attrs import frozen
-from commands import evrun, new_key
-from load import Load, load_on
-from raw import connect, received, replies
-from shims import preloaded
-from test_operating import service
+
+from _support.acknowledged import balance
+from _support.c_library import preloaded
+from _support.commands import evrun, new_key
+from _support.load_threads import Load, load_on
+from _support.raw_http import connect, received, replies
+from _support.serve_process import service
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from commands import environment, evrun, in_process, new_key
 
+from _support.commands import environment, evrun, in_process, new_key
 from evrun import __version__
 from evrun.cli import keys, serve
 from evrun.cli.app import app

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from commands import evrun
-
+from _support.commands import evrun
 from evrun import Evrun, LogId
 from evrun.cli.demo.capitals import ROWS, largest_city
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from answering import Answering, Reply, answering
-from commands import environment, evrun, new_key, serving
 
+from _support.commands import environment, evrun, new_key, serving
+from _support.fixed_answers import Answering, Reply, answering
 from evrun import __version__
 from evrun.cli.diagnosis import CHECKS
 from evrun_api.contract import SHA256

@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from accounts import balance, no_half_batches
-from commands import COMMAND, environment, new_key
-from databases import KINDS, fresh
-from load import load_on
 
-from evrun import Evrun, TransportError
+from _support.acknowledged import balance, no_half_batches
+from _support.commands import new_key
+from _support.databases import KINDS, fresh
+from _support.load_threads import load_on
+from _support.serve_process import kill_all, start, wait_for
+from evrun import Evrun
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
 SEED = 20_241_124
-
-
-def start(folder: Path, port: int, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
-    """Start the server on `port` in a process group of its own; its clients wait for it."""
-    return subprocess.Popen(
-        [COMMAND, "serve", "--port", str(port), *arguments],
-        cwd=folder,
-        env=environment(**more),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def wait_for(client: Evrun) -> None:
-    """Return when the server answers."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            client.projects.list(size=1)
-        except TransportError:
-            assert time.monotonic() < deadline, "the server did not come back"
-            time.sleep(0.05)
-        else:
-            return
-
-
-def kill_all(server: subprocess.Popen[bytes]) -> None:
-    """Kill the server with its workers, at once."""
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
 
 
 def workers_of(server: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from accounts import all_logs
-from commands import environment, new_key
-from test_durability import start, wait_for
-from test_serve import prepare
 
+from _support.acknowledged import all_logs
+from _support.commands import environment, new_key
+from _support.running_run import prepare
+from _support.serve_process import start, wait_for
 from evrun import Evrun
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from accounts import balance
-from commands import new_key
-from load import load_on
-from shims import preloaded
-from test_durability import kill_all, start, wait_for
 
+from _support.acknowledged import balance
+from _support.c_library import preloaded
+from _support.commands import new_key
+from _support.load_threads import load_on
+from _support.serve_process import kill_all, start, wait_for
 from evrun import Evrun
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from attrs import frozen
-from commands import evrun, new_key, serving
-from raw import connect, end, received, replies, request, send
 
+from _support.commands import evrun, new_key, serving
+from _support.raw_http import connect, end, received, replies, request, send
 from evrun import Evrun
 from evrun.server.api.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNKNOWN_LIMIT
 

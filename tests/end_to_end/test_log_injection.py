@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from commands import new_key
-from hostile_texts import TEXTS
-from raw import request, send
-from test_operating import service
+
+from _support.commands import new_key
+from _support.hostile_texts import TEXTS
+from _support.raw_http import request, send
+from _support.serve_process import service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import evrun, in_process
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
+from _support.commands import evrun, in_process
 from evrun import Evrun
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from commands import new_key
-from malformed import REFUSED, ROUTES, address_of, malformed
-from raw import Reply, connect, end, received, replies, request, send
-from served import contract_operations
-from test_operating import service
 
+from _support.commands import new_key
+from _support.malformed_requests import REFUSED, ROUTES, address_of, malformed
+from _support.raw_http import Reply, connect, end, received, replies, request, send
+from _support.serve_process import service
+from _support.served import contract_operations
 from evrun.server.api.operations import PREFIX
 from evrun.server.api.routes import OPERATIONS
 

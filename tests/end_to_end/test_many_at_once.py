@@ -8,20 +8,21 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
-from commands import new_key, serving
-from ways import WAYS, Way
 
+from _support import SUPPORT
+from _support.client_kinds import WAYS, Way
+from _support.commands import new_key, serving
 from evrun import AsyncEvrun, Evrun
 from evrun._transport.pool import Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -137,7 +138,7 @@ def test_many_tasks_share_a_client(target: Target, calls: int) -> None:
 
 def test_a_killed_process_has_lost_nothing_that_was_a_second_old(target: Target) -> None:
     """Sync and async: its generator was at the 151st answer, in the middle of its first batch."""
-    script = Path(__file__).with_name("slow_answers.py")
+    script = SUPPORT / "slow_answers.py"
     where = (target.base_url, target.key, target.run_id, target.datapoint_id)
     processes = [
         subprocess.Popen([sys.executable, script, kind, *where, "150"])

@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from accounts import all_logs
 from attrs import Factory, define, frozen
-from commands import new_key
-from databases import KINDS, fresh
-from raw import replies
 from sqlalchemy import make_url
-from test_operating import Service, eventually, metrics, service
-from test_serve import prepare
 
+from _support.acknowledged import all_logs
+from _support.commands import new_key
+from _support.databases import KINDS, fresh
+from _support.raw_http import replies
+from _support.running_run import prepare
+from _support.serve_process import Service, eventually, metrics, service
 from evrun import Evrun
 
 if TYPE_CHECKING:

@@ -7,93 +7,23 @@ import os
 import signal
 import sqlite3
 import ssl
-import subprocess
 import threading
-import time
-from contextlib import closing, contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import trustme
-from attrs import Factory, define
-from commands import _ADDRESS, COMMAND, environment, evrun, new_key
-from prometheus_client.parser import text_string_to_metric_families
-from raw import connect, received, replies, request, send
 
+from _support.commands import COMMAND, evrun, new_key
+from _support.raw_http import connect, received, replies, request, send
+from _support.serve_process import eventually, metrics, service, started
 from evrun import Evrun
 from evrun.cli.serve import _announce
 from evrun.server import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@define
-class Service:
-    """A server whose output is kept."""
-
-    process: subprocess.Popen[str]
-    base_url: str
-    said: list[str]
-    """Its standard error, up to the address."""
-    lines: list[str] = Factory(list)
-    """Its access log so far."""
-
-    @property
-    def root(self) -> str:
-        return self.base_url.removesuffix("/v4")
-
-    def stop(self, sig: int = signal.SIGTERM) -> int:
-        self.process.send_signal(sig)
-        return self.process.wait(60)
-
-
-@contextmanager
-def service(cwd: Path, *arguments: str, **more: str) -> Iterator[Service]:
-    """Run `evrun serve`, and stop it if it has not been."""
-    command: tuple[str | Path, ...] = (COMMAND, "serve", "--port", "0", *arguments)
-    with started(cwd, command, subprocess.PIPE, more) as running:
-        yield running
-
-
-@contextmanager
-def started(
-    cwd: Path, command: tuple[str | Path, ...], stdout: int, more: dict[str, str]
-) -> Iterator[Service]:
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(PYTHONUNBUFFERED="1", **more),
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said: list[str] = []
-        for line in process.stderr:
-            said.append(line.rstrip("\n"))
-            if "startup complete" in line:
-                break
-        (base_url,) = (found[1] for line in said if (found := _ADDRESS.search(line)))
-        running = Service(process, base_url, said)
-        kept = ((process.stdout, running.lines), (process.stderr, running.said))
-        readers = [threading.Thread(target=keep, args=each) for each in kept if each[0]]
-        for reader in readers:
-            reader.start()
-        try:
-            yield running
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            process.wait(60)
-            for reader in readers:
-                reader.join(10)
-
-
-def keep(stream: IO[str], lines: list[str]) -> None:
-    lines.extend(line.rstrip("\n") for line in stream)
 
 
 EVIL = 'evrun_x"}\n{"status": 200, "forged": true}\x1b[31m\r\n'
@@ -188,17 +118,6 @@ def test_an_access_log_that_nobody_takes_is_one_sentence(tmp_path: Path, gone: s
     assert said.count("The access log is not written") == (1 if gone == "later" else 0)
     assert "Traceback" not in said
     assert "Exception ignored" not in said
-
-
-def metrics(server: Service) -> dict[tuple[str, ...], float]:
-    """Return every sample by its name and the values of its labels."""
-    response = httpx.get(f"{server.root}/metrics")
-    assert response.status_code == 200
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-    }
 
 
 def test_metrics_count_by_route(tmp_path: Path) -> None:
@@ -422,9 +341,3 @@ def test_a_stop_under_load_loses_nothing(tmp_path: Path) -> None:
     # Without an answer at most the one request of each worker.
     assert len(stored) - len(acknowledged) <= len(workers)
     assert "Traceback" not in "\n".join(server.said)
-
-
-def eventually(holds: Any) -> None:
-    """Wait until something holds; the test's time limit is the end of patience."""
-    while not holds():
-        time.sleep(0.02)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from attrs import frozen
-from commands import COMMAND, environment, evrun, new_key, serving
 
+from _support.commands import evrun, new_key, serving
+from _support.running_run import prepare
+from _support.serve_process import said_at_start
 from evrun import AsyncEvrun, AuthenticationError, Evrun, UnprocessableEntityError
 from evrun.cli.serve import _listen
 
@@ -39,34 +40,6 @@ class Served:
     def log(self, json: Any, **options: Any) -> httpx.Response:
         """Post to the main endpoint."""
         return self.post(f"/evaluations/{self.run_id}/log", json, **options)
-
-
-def prepare(client: Evrun) -> dict[str, Any]:
-    """Make everything that a run needs, and the run."""
-    project = client.projects.create(name="served")
-    dataset = client.datasets.create(project.id, name="rows", description="Two rows.")
-    datapoints = client.datasets.create_datapoints(
-        dataset.id, datapoints=[{"inputs": {"q": "1"}}, {"inputs": {"q": "2"}}]
-    )
-    config = client.model_configs.register({"project_id": project.id, "model": "m"})
-    evaluator = client.evaluators.create(
-        name="exact", description="", arguments_type="target_free", return_type="boolean"
-    )
-    run = client.evaluations.create(
-        project_id=project.id,
-        config_id=config.config_id,
-        dataset_id=dataset.id,
-        evaluator_ids=[evaluator.id],
-    )
-    assert run.status == "pending"
-    assert run.evaluatees is not None
-    return {
-        "run_id": run.id,
-        "datapoint_ids": tuple(d.id for d in datapoints),
-        "evaluator_id": evaluator.id,
-        "evaluatee_id": run.evaluatees[0].id,
-        "project_id": project.id,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -235,26 +208,6 @@ def test_a_server_says_where_it_is_and_what_it_lacks(tmp_path: Path) -> None:
     )
     new_key(tmp_path)
     assert "no key yet" not in "".join(said_at_start(tmp_path))
-
-
-def said_at_start(folder: Path, *arguments: str) -> list[str]:
-    """Return what a server prints before it serves; it is stopped as a service manager does."""
-    with subprocess.Popen(
-        [COMMAND, "serve", "--port", "0", *arguments],
-        cwd=folder,
-        env=environment(PYTHONUNBUFFERED="1"),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line.rstrip("\n"))
-            if "startup complete" in line:
-                break
-        process.terminate()
-        process.communicate(timeout=20)
-    return lines
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from commands import COMMAND, environment, evrun, new_key, serving
-from test_serve import prepare, said_at_start
 
+from _support.commands import COMMAND, environment, evrun, new_key, serving
+from _support.running_run import prepare
+from _support.serve_process import said_at_start
 from evrun import Evrun
 
 if TYPE_CHECKING:

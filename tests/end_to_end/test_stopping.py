@@ -6,21 +6,23 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import COMMAND, environment
-from transfers import make_run, write
 from uvicorn.config import STARTUP_FAILURE
 
+from _support import SUPPORT
+from _support.commands import COMMAND, environment
+from _support.transfers import make_run, write
 from evrun import Evrun
 from evrun.server.hosting.supervisor import pause
 
 if TYPE_CHECKING:
-    from databases import Postgres
+    from pathlib import Path
 
-HERE = Path(__file__).parent
+    from _support.databases import Postgres
+
+WORK = "_support.supervised_work"
 
 
 def stopped_at(
@@ -32,12 +34,12 @@ def stopped_at(
     of_workers: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, which is stopped when it, or a worker, is about to import that."""
-    call = f"labour.interrupt({module!r}, of_workers={of_workers}, sig={sig!r})"
-    (folder / "sitecustomize.py").write_text(f"import labour\n{call}\n")
+    call = f"{WORK}.interrupt({module!r}, of_workers={of_workers}, sig={sig!r})"
+    (folder / "sitecustomize.py").write_text(f"import {WORK}\n{call}\n")
     with subprocess.Popen(
         [*command, *arguments],
         cwd=folder,
-        env=environment(PYTHONPATH=os.pathsep.join((str(folder), str(HERE)))),
+        env=environment(PYTHONPATH=os.pathsep.join((str(folder), str(SUPPORT.parent)))),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -105,12 +107,12 @@ def test_workers_that_are_stopped_as_they_start_end_quietly(
 
 
 def supervising(work: str, count: int = 1) -> subprocess.Popen[str]:
-    """Supervise work of `labour`'s."""
+    """Supervise a function of that module."""
     supervisor = "evrun.server.hosting.supervisor"
-    code = f"import labour; from {supervisor} import supervise; supervise({count}, {work})"
+    code = f"import {WORK}; from {supervisor} import supervise; supervise({count}, {work})"
     return subprocess.Popen(
         [sys.executable, "-c", code],
-        env=environment(PYTHONPATH=str(HERE)),
+        env=environment(PYTHONPATH=str(SUPPORT.parent)),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -118,7 +120,7 @@ def supervising(work: str, count: int = 1) -> subprocess.Popen[str]:
 
 def test_a_worker_that_overhears_a_signal_is_told_again() -> None:
     """Such as one that does not listen yet; nobody waits for it for ever."""
-    with supervising("labour.stubborn") as supervisor:
+    with supervising(f"{WORK}.stubborn") as supervisor:
         assert supervisor.stderr is not None
         assert supervisor.stderr.readline() == "ready\n"
         supervisor.terminate()
@@ -127,7 +129,7 @@ def test_a_worker_that_overhears_a_signal_is_told_again() -> None:
 
 def test_a_worker_that_dies_at_once_is_replaced_after_a_pause() -> None:
     """A machine is not kept busy with it."""
-    with supervising("labour.short") as supervisor:
+    with supervising(f"{WORK}.short") as supervisor:
         assert supervisor.stderr is not None
         began: list[float] = []
         while len(began) < 2:
@@ -147,5 +149,5 @@ def test_pauses_double_up_to_some_seconds() -> None:
 
 def test_workers_that_never_start_end_all() -> None:
     """Nothing is ever served then; whoever began it is told by the status."""
-    with supervising("labour.unable", 2) as supervisor:
+    with supervising(f"{WORK}.unable", 2) as supervisor:
         assert supervisor.wait(60) == STARTUP_FAILURE

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-from accounts import balance
-from commands import evrun, new_key
-from databases import run_postgres_in
-from disks import full, immutable, read_only, small_disk
-from load import Load, load_on
 from psycopg.errors import DiskFull
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
-from test_operating import Service, service
 
+from _support.acknowledged import balance
+from _support.commands import evrun, new_key
+from _support.databases import run_postgres_in
+from _support.load_threads import Load, load_on
+from _support.serve_process import Service, service
+from _support.small_disks import full, immutable, read_only, small_disk
 from evrun import AsyncEvrun, ConfigurationError, Evrun, ServerError
 from evrun.server.hosting.serve import GRACE
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from databases import Postgres
+    from _support.databases import Postgres
 
 RESTARTING = ("PostgreSQL is starting or stopping. Try again", "cannot be reached. Does it run?")
 

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from accounts import all_logs
-from commands import new_key, serving
-from test_durability import start, wait_for
-from test_serve import prepare
 
+from _support.acknowledged import all_logs
+from _support.commands import new_key, serving
+from _support.running_run import prepare
+from _support.serve_process import start, wait_for
 from evrun import AsyncEvrun, Evrun
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import trustme
 from attrs import evolve
-from commands import environment
-from raw import Reply, connect, request, send
 
+from _support.commands import environment
+from _support.raw_http import Reply, connect, request, send
 from evrun import ConfigurationError, RateLimitedError
 from evrun.server.hosting.serve import DRAIN
 from evrun.testing import (
@@ -35,7 +35,7 @@ from evrun.testing.serving import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from databases import Postgres
+    from _support.databases import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "overlays" / "evrun" / "testing" / "README.md").read_text(encoding="utf-8")

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import COMMAND, environment, evrun, new_key, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transfers import bring, make_run, meaning, write
 
+from _support.commands import COMMAND, environment, evrun, new_key, serving
+from _support.transfers import bring, make_run, meaning, write
 from evrun import Evrun, NotFoundError
 from evrun.errors import InvalidIdError, InvalidRequestError
 from evrun.server.hosting.embedded import EmbeddedServer

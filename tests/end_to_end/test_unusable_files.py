@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
-from commands import evrun, in_process
 
+from _support.commands import evrun, in_process
 from evrun.server.db.database import Database
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-from accounts import all_logs
-from commands import evrun, serving
-from raw import connect, received, replies, request
-from test_operating import eventually, service
-from test_serve import prepare
 
+from _support.acknowledged import all_logs
+from _support.commands import evrun, serving
+from _support.raw_http import connect, received, replies, request
+from _support.running_run import prepare
+from _support.serve_process import eventually, service
 from evrun import Evrun
 from evrun.server.db.migrations import REVISIONS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from databases import Postgres
+    from _support.databases import Postgres
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import databases
 import pytest
-from databases import KINDS, fresh
-from served import Api, Run, make_run
 
 import evrun
 import evrun_models
+from _support import databases
+from _support.databases import KINDS, fresh
+from _support.served import Api, Run, make_run
 from evrun.server.db.database import Database
 from evrun.server.hosting.embedded import EmbeddedServer
 

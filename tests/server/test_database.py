@@ -10,10 +10,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from databases import KINDS, fresh, restore
-from served import Api
 from sqlalchemy import text
 
+from _support.databases import KINDS, fresh, restore
+from _support.served import Api
 from evrun.server import DatabaseUnusable
 from evrun.server.db.database import Database
 from evrun.server.db.migrations import FOLDER, REVISIONS
@@ -23,7 +23,7 @@ from evrun.server.hosting.embedded import EmbeddedServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from served import Run
+    from _support.served import Run
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

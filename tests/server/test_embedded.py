@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from served import Api
     from starlette.requests import Request
+
+    from _support.served import Api
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from served import Run, make_run
 from sqlalchemy import insert
 
+from _support.served import Run, make_run
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import evaluatees
 
 if TYPE_CHECKING:
-    from served import Api
-
+    from _support.served import Api
     from evrun.server.db.database import Database
 
 OTHER = new_id("evv_")

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from served import contract_operations
-from story import STORY, bodies, examples, tell
 
+from _support.contract_examples import STORY, bodies, examples, tell
+from _support.served import contract_operations
 from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
-    from served import Api
+    from _support.served import Api
 
 
 def test_the_story_tells_every_example() -> None:

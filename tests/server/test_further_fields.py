@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reading import read
-from served import Api, Run, contract, contract_operations, make_run
-from text_places import merged, places
+
+from _support.parsed_answers import read
+from _support.served import Api, Run, contract, contract_operations, make_run
+from _support.text_places import merged, places
 
 if TYPE_CHECKING:
-    from text_places import Place
+    from _support.text_places import Place
 
 LOG, LOG_MANY = "Evaluations_log", "Evaluations_logMany"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

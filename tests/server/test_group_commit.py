@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import Api, make_run
 from sqlalchemy import insert, select
 
+from _support.served import Api, make_run
 from evrun.server import NotFound
 from evrun.server.db.database import Database
 from evrun.server.db.ids import new_id

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import Api, Run, conforms, contract_operations
 from sqlalchemy import func, select, update
 
+from _support.served import Api, Run, conforms, contract_operations
 from evrun import __version__
 from evrun.server import create_key
 from evrun.server.api.app import CAPABILITIES, create_app

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hostile_texts import FRAGMENTS, KEPT, REFUSED, TEXTS, numbered, packed
-from served import BASE_URL, Api, Run, contract_operations, make_run
-from story import STORY, Ids, request, tell
-from text_places import Place, merged, places
 
+from _support.contract_examples import STORY, Ids, request, tell
+from _support.hostile_texts import FRAGMENTS, KEPT, REFUSED, TEXTS, numbered, packed
+from _support.served import BASE_URL, Api, Run, contract_operations, make_run
+from _support.text_places import Place, merged, places
 from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:

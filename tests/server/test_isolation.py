@@ -9,12 +9,12 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from databases import KINDS, fresh
-from served import MISSING, Api, contract, contract_operations
 from sqlalchemy import update
-from story import ID, STORY, Ids, request, tell
 
 from _openapi.identifiers import id_sites
+from _support.contract_examples import ID, STORY, Ids, request, tell
+from _support.databases import KINDS, fresh
+from _support.served import MISSING, Api, contract, contract_operations
 from evrun.server import Database, create_key
 from evrun.server.db.organisations import find_or_create
 from evrun.server.db.tables import api_keys

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from served import BASE_URL, Api, Run, contract_operations
 from sqlalchemy import update
 
+from _support.served import BASE_URL, Api, Run, contract_operations
 from evrun.server import Conflict, Database, NotFound, Rule, create_key, list_keys, revoke_key
 from evrun.server.api.app import create_app
 from evrun.server.api.limits import UNKNOWN_LIMIT, Rate

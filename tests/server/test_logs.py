@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import MISSING, Api, Run, contract, make_run
 
+from _support.served import MISSING, Api, Run, contract, make_run
 from evrun.server.store.logs import PAYLOAD
 
 if TYPE_CHECKING:

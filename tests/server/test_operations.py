@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from served import MISSING, Api, Run, contract_operations
 
+from _support.served import MISSING, Api, Run, contract_operations
 from evrun.server.api import unserved
 from evrun.server.api.routes import OPERATIONS
 from evrun.server.hosting.embedded import EmbeddedServer

@@ -7,15 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import contract_operations, make_evaluator, make_run
-from test_runs import make_run_with
 
+from _support.served import (
+    contract_operations,
+    make_evaluator,
+    make_run,
+    make_run_with,
+    parameters,
+    required,
+)
 from evrun.server.store.ordering import DISTINCT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from served import Api, Run
+    from _support.served import Api, Run
 
 ORDERS = ("asc", "desc")
 SORTS: dict[str, list[dict[str, str]]] = {
@@ -49,16 +55,6 @@ def test_every_paged_list_is_here() -> None:
         if "page" in {each["name"] for each in operation.get("parameters", ())}
     }
     assert set(SORTS) == paged
-
-
-def parameters(name: str) -> dict[str, Any]:
-    """Return what the contract says of each parameter."""
-    return {each["name"]: each for each in contract_operations()[name][2]["parameters"]}
-
-
-def required(name: str, known: dict[str, str]) -> dict[str, Any]:
-    """Return the parameters without which there is no list, of those that are known."""
-    return {key: known[key] for key, each in parameters(name).items() if each["required"]}
 
 
 def walk(api: Api, name: str, **given: Any) -> Iterator[Any]:

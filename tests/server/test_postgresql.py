@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from attrs import evolve
-from served import Api, Run, make_evaluator
 from sqlalchemy import create_engine, func, make_url, select, text, update
 
+from _support.served import Api, Run, make_evaluator
 from evrun.server import Conflict, DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.db.database import Database
 from evrun.server.db.tables import api_keys, evaluation_runs, logs
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
-    from databases import Postgres
     from sqlalchemy import URL, Connection
+
+    from _support.databases import Postgres
 
 T = TypeVar("T")
 

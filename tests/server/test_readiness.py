@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from databases import Postgres
+
+    from _support.databases import Postgres
 
 TABLE = "organisations"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from served import BASE_URL, Api, Run
 from sqlalchemy import text, update
 
+from _support.served import BASE_URL, Api, Run
 from evrun.server.api.app import create_app
 from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.api.routes import OPERATIONS

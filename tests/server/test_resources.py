@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import MISSING, Api, Run, make_evaluator
 from sqlalchemy import func, select
 
+from _support.served import MISSING, Api, Run, make_evaluator
 from evrun.server.db.tables import evaluator_versions, evaluators
 from evrun.server.store import scope
 

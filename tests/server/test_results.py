@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import evolve
-from reading import read
-from served import MISSING, Api, Run, make_evaluator, make_run
 from sqlalchemy import update
 
+from _support.parsed_answers import read
+from _support.served import MISSING, Api, Run, make_evaluator, make_run
 from evrun.server.db.tables import evaluator_versions
 
 if TYPE_CHECKING:

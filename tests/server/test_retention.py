@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import Api, Run, make_run
 from sqlalchemy import func, inspect, select, update
 
+from _support.served import Api, Run, make_run
 from evrun.server.db.tables import (
     METADATA,
     evaluation_runs,

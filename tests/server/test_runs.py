@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import MISSING, Api, Run, make_evaluator, make_run
+
+from _support.served import MISSING, Api, Run, make_evaluator, make_run, make_run_with, run_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,21 +69,10 @@ def _in_status(api: Api, status: str) -> Run:
     return run
 
 
-def _create(run: Run, **changes: Any) -> dict[str, Any]:
-    body = {
-        "config_id": run.config_id,
-        "dataset_id": run.dataset_id,
-        "evaluator_ids": [run.evaluator_id],
-        "hl_generated": False,
-        **changes,
-    }
-    return {key: value for key, value in body.items() if value != "left out"}
-
-
 @pytest.mark.parametrize("sent", [True, None, "left out"])
 def test_the_server_generates_nothing(run: Run, sent: Any) -> None:
     """hl_generated true is refused, and so is leaving it out, which means true."""
-    body = _create(run, hl_generated=sent)
+    body = run_body(run, hl_generated=sent)
     response = run.api.send("Evaluations_create", body, project_id=run.project_id)
     (complaint,) = response.json()["detail"]
     assert complaint["loc"] == ["body", "hl_generated"]
@@ -99,7 +89,7 @@ def test_the_server_generates_nothing(run: Run, sent: Any) -> None:
 )
 def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
     """An unknown config, dataset or evaluator is 404."""
-    body = _create(run, **{field: value})
+    body = run_body(run, **{field: value})
     assert MISSING in run.api.missing("Evaluations_create", body, project_id=run.project_id)
 
 
@@ -108,7 +98,7 @@ def test_provider_keys_are_kept_nowhere(
 ) -> None:
     """provider_api_keys is accepted and reaches no byte of the database, and no log."""
     caplog.set_level("DEBUG")
-    body = _create(run, provider_api_keys={"openai": "sk-very-secret"})
+    body = run_body(run, provider_api_keys={"openai": "sk-very-secret"})
     run.api.ok("Evaluations_create", body, project_id=run.project_id)
     assert b"sk-very-secret" not in stored()
     assert "sk-very-secret" not in caplog.text
@@ -169,12 +159,6 @@ def test_a_run_judges_with_one_version_of_an_evaluator(run: Run) -> None:
         id=run.id,
     )
     assert response.status_code == 409
-
-
-def make_run_with(api: Api, run: Run) -> Any:
-    """Return a second run over the same objects, with its aggregates."""
-    created = api.ok("Evaluations_create", _create(run), project_id=run.project_id)
-    return api.ok("Evaluations_get", id=created["id"], evaluator_aggregates="true")
 
 
 def test_adding_nothing_or_the_unknown_is_refused(run: Run) -> None:
@@ -242,7 +226,7 @@ def test_runs_are_found_by_the_names_of_configs_whatever_those_hold(run: Run) ->
         config = {"model": "m", "name": name, "prompt_template": "a\0b"}
         registered = run.api.ok("ModelConfigs_register", config | {"project_id": run.project_id})
         assert registered["config"]["prompt_template"] == "a\0b"
-        body = _create(run) | {"config_id": registered["config"]["id"]}
+        body = run_body(run) | {"config_id": registered["config"]["id"]}
         named[run.api.ok("Evaluations_create", body, project_id=run.project_id)["id"]] = name
 
     def listed(**query: str) -> list[str]:

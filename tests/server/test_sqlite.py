@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from served import Api
 from sqlalchemy import URL, Engine, event, insert, make_url
-from test_paging import required
-from test_runs import make_run_with
 
+from _support.served import Api, make_run_with, required
 from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
 from evrun.server.api.app import create_app
 from evrun.server.db.backends.sqlite import Sqlite
@@ -27,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from served import Run
     from sqlalchemy import Connection
+
+    from _support.served import Run
 
 
 @pytest.fixture

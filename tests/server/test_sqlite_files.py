@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
-from served import Api
 from sqlalchemy import func, insert, select
 
+from _support.served import Api
 from evrun.errors import ConfigurationError
 from evrun.server import Unavailable, create_key, list_keys
 from evrun.server.db.database import Database
@@ -26,8 +26,9 @@ from evrun.server.store.scope import now
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from served import Run
     from sqlalchemy import Connection
+
+    from _support.served import Run
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from answering import Reply, answering
 from attrs import frozen
-from commands import new_key, serving
-from databases import KINDS, fresh
-from served import contract_operations
-from statements import execute
-from story import Ids
-from vendor_sdk import Ran, VendorCode, method_of, without_ours
 
 import evrun
+from _support.commands import new_key, serving
+from _support.contract_examples import Ids
+from _support.databases import KINDS, fresh
+from _support.fixed_answers import Reply, answering
+from _support.served import contract_operations
+from _support.vendor.sdk import Ran, VendorCode, method_of, without_ours
+from _support.vendor.statements import execute
 from evrun import Evrun
 
 if TYPE_CHECKING:

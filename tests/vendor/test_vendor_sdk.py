@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import new_key, serving
-from databases import KINDS, fresh, stored
-from served import MISSING, contract_operations
-from story import STORY, Ids, examples, request
-from vendor_sdk import VendorSdk, method_of, without_ours
 
+from _support.commands import new_key, serving
+from _support.contract_examples import STORY, Ids, examples, request
+from _support.databases import KINDS, fresh, stored
+from _support.served import MISSING, contract_operations
+from _support.vendor.sdk import VendorSdk, method_of, without_ours
 from evrun import Evrun
 
 if TYPE_CHECKING:

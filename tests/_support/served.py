@@ -12,10 +12,10 @@ import httpx
 import jsonschema
 from attrs import frozen
 from pydantic import TypeAdapter
-from reading import read
 from ruamel.yaml import YAML
 
 import evrun_models
+from _support.parsed_answers import read
 from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
@@ -43,6 +43,16 @@ def contract_operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
         for method, operation in item.items()
         if method != "parameters"
     }
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """Return what the contract says of each parameter."""
+    return {each["name"]: each for each in contract_operations()[name][2]["parameters"]}
+
+
+def required(name: str, known: dict[str, str]) -> dict[str, Any]:
+    """Return the parameters without which there is no list, of those that are known."""
+    return {key: known[key] for key, each in parameters(name).items() if each["required"]}
 
 
 def _resolved(operation: dict[str, Any]) -> dict[str, Any]:
@@ -288,3 +298,21 @@ def make_run(
     if status != "pending":
         run.set(status)
     return run
+
+
+def run_body(run: Run, **changes: Any) -> dict[str, Any]:
+    """Return what creates a run over the objects of `run`; "left out" leaves a field out."""
+    body = {
+        "config_id": run.config_id,
+        "dataset_id": run.dataset_id,
+        "evaluator_ids": [run.evaluator_id],
+        "hl_generated": False,
+        **changes,
+    }
+    return {key: value for key, value in body.items() if value != "left out"}
+
+
+def make_run_with(api: Api, run: Run) -> Any:
+    """Return a second run over the same objects, with its aggregates."""
+    created = api.ok("Evaluations_create", run_body(run), project_id=run.project_id)
+    return api.ok("Evaluations_get", id=created["id"], evaluator_aggregates="true")

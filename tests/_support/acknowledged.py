@@ -6,16 +6,16 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from load import SESSIONS
 from sqlalchemy import select
 
+from _support.load_threads import SESSIONS
 from evrun.server import Database
 from evrun.server.db.tables import idempotency_keys, log_feedback, logs, sessions
 
 if TYPE_CHECKING:
-    from load import Load
     from sqlalchemy import Connection
 
+    from _support.load_threads import Load
     from evrun import Evrun
 
 

@@ -11,7 +11,8 @@ import schemathesis
 from attrs import Factory, define
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
-from served import contract
+
+from _support.served import contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable

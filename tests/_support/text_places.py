@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from served import contract, contract_operations
+
+from _support.served import contract, contract_operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

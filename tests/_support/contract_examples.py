@@ -6,14 +6,13 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from served import contract_operations
-
+from _support.served import contract_operations
 from evrun.server.api.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from served import Api
+    from _support.served import Api
 
 # An example's ids come to life when the answer that introduces them has been given.
 STORY: tuple[tuple[str, str | None], ...] = (

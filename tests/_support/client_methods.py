@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from served import contract_operations
-from story import STORY, request
+import attrs
 
 from _summary import wiring
+from _support.contract_examples import STORY, examples, request
+from _support.served import contract_operations
 from evrun import AsyncEvrun, EvaluatorSort, Evrun, FeedbackSort
 
 if TYPE_CHECKING:
@@ -99,3 +100,26 @@ def calls(name: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
     for example in (example for each, example in STORY if each == name):
         for method in carriers(name, example):
             yield method, *request(name, example)
+
+
+def as_json(result: Any) -> Any:
+    """Return a result as it stood in the answer."""
+    if attrs.has(type(result)):
+        names = attrs.fields_dict(type(result))
+        return {name: as_json(getattr(result, name)) for name in names}
+    if isinstance(result, dict):
+        return {key: as_json(value) for key, value in result.items()}
+    if isinstance(result, list | tuple):
+        return [as_json(each) for each in result]
+    if isinstance(result, datetime):
+        assert result.tzinfo == UTC
+        return as_json(result.isoformat())
+    return result.replace("+00:00", "Z") if isinstance(result, str) else result
+
+
+def shown(name: str, example: str | None) -> Any:
+    """Return the answer that the contract shows; None for a success without a body."""
+    responses = contract_operations()[name][2]["responses"]
+    (success,) = (each for status, each in responses.items() if status.startswith("2"))
+    content = success.get("content")
+    return examples(content["application/json"])[example] if content else None

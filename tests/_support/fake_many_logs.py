@@ -8,7 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from test_every_operation import shown
+
+from _support.client_methods import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

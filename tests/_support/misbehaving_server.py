@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, frozen
-from loopback import LOGGED, PAGE
+
+from _support.loopback_server import LOGGED, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

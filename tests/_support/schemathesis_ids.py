@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from served import make_evaluator, make_run
+from _support.served import make_evaluator, make_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemathesis.specs.openapi.schemas import OpenApiSchema
-    from served import Api
+
+    from _support.served import Api
 
 
 class World:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from fake_api import KEY
-
+from _support.fake_api import KEY
 from evrun import AsyncEvrun, Evrun
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
-from fake_api import KEY
 
+from _support.fake_api import KEY
 from evrun import AsyncEvrun, Evrun
 
 if TYPE_CHECKING:

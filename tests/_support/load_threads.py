@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from attrs import Factory, define, frozen
-from test_serve import prepare
 
+from _support.running_run import prepare
 from evrun import Evrun
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The vendor's SDK, in an environment of its own."""
