@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 
 from evrun import __version__
 from evrun.server import create_key
-from evrun.server.api.app import CAPABILITIES, create_app
+from evrun.server.api.app import ANNOUNCED, create_app
 from evrun.server.api.routes import OPERATIONS
 from evrun.server.db.database import Database
 from evrun.server.db.organisations import find_or_create
@@ -216,7 +216,7 @@ def test_a_key_expires_a_day_after_its_first_use(
     assert send(run, "k", output="y").status_code == 201
     assert complaint(send(run, "k", output="x")) == REUSED
     assert outputs(run) == ["y", "x"]
-    announced = re.fullmatch(r"idempotency=(\d+), batch=\d+", CAPABILITIES)
+    announced = re.fullmatch(r"idempotency=(\d+), batch=\d+", ANNOUNCED)
     assert announced is not None
     assert timedelta(seconds=int(announced[1])) == timedelta(hours=24)
 

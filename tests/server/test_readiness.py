@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from evrun.server import Database, Unavailable
+from evrun.server import Database, UnavailableError
 from evrun.server.api.app import create_app
 from evrun.server.api.lifecycle import Lifecycle
 from evrun.server.hosting.loop_thread import Host
@@ -25,7 +25,7 @@ class Absent(Database):
     """A database that cannot be reached, after it was opened."""
 
     def read(self, work: Callable[[Any], Any]) -> Any:
-        raise Unavailable("The disk is gone.", retry_after=7)
+        raise UnavailableError("The disk is gone.", retry_after=7)
 
 
 class Silent(Database):

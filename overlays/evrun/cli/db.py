@@ -63,11 +63,11 @@ def backup(file: Path, database: str | None) -> None:
     url = database_url(database)
     require("A database", "server")
     from evrun.server.db.backup import back_up  # noqa: PLC0415 - an optional extra
-    from evrun.server.errors import DatabaseUnusable  # noqa: PLC0415
+    from evrun.server.errors import DatabaseUnusableError  # noqa: PLC0415
 
     try:
         back_up(url, file)
-    except DatabaseUnusable as error:
+    except DatabaseUnusableError as error:
         raise ConfigurationError(str(error)) from error
     click.echo(f"{file}: {file.stat().st_size:,} bytes.", err=True)
 

@@ -56,12 +56,12 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
     A database that is not there is made.
     """
     with opened(database_url(database), in_doubt=_LOST_KEY) as store:
-        from evrun.server.errors import Conflict  # noqa: PLC0415
+        from evrun.server.errors import ConflictError  # noqa: PLC0415
         from evrun.server.store.api_keys import create_key  # noqa: PLC0415 - an optional extra
 
         try:
             key = create_key(store, name, scope=scope, expires_in=expires)
-        except Conflict as error:
+        except ConflictError as error:
             raise click.UsageError(
                 f"{error} No key was printed, because a key is shown only once: a variable that "
                 "takes the output of this command is empty now."

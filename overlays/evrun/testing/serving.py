@@ -33,7 +33,7 @@ class Server:
     ) -> None:
         """Start it.
 
-        Raises `DatabaseUnusable` or `Unavailable` if the database cannot be opened, and
+        Raises `DatabaseUnusableError` or `UnavailableError` if the database cannot be opened, and
         `ConfigurationError` for settings that it would not follow.
         """
         if settings.workers > 1 or settings.faults is not None:

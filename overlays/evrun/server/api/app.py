@@ -21,6 +21,13 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from evrun._headers import (
+    API_KEY,
+    CAPABILITIES,
+    IDEMPOTENCY_KEY,
+    IDEMPOTENT_REPLAYED,
+    REQUEST_ID,
+)
 from evrun._version import __version__
 from evrun.server import errors
 from evrun.server.api import unserved
@@ -28,15 +35,15 @@ from evrun.server.api.batches import MOST_LOGS
 from evrun.server.api.executor import Performer
 from evrun.server.api.faults.injection import Injection
 from evrun.server.api.lifecycle import Lifecycle
-from evrun.server.api.limits import BODY_LIMIT, Gone, Heads, RateLimiter, read_body
+from evrun.server.api.limits import BODY_LIMIT, Heads, RateLimiter, read_body
 from evrun.server.api.operations import PREFIX
+from evrun.server.api.responses import detail_response, error_response, json_response
 from evrun.server.api.routes import OPERATIONS
-from evrun.server.api.validation import Invalid
 from evrun.server.db import organisations
 from evrun.server.db.ids import new_id
 from evrun.server.db.threads import Threads
 from evrun.server.store import idempotency
-from evrun.server.store.api_keys import HEADER, Authenticator, Unauthenticated, hash_key
+from evrun.server.store.api_keys import Authenticator, hash_key
 from evrun.server.store.idempotency import Answer
 from evrun_models.contract import SHA256
 
@@ -52,18 +59,16 @@ if TYPE_CHECKING:
     from evrun.server.api.metrics import Metrics
     from evrun.server.api.operations import Operation
     from evrun.server.db.database import Database
-    from evrun.server.errors import Refusal
 
 THREADS = 32
 READINESS = 2.0
 """Seconds in which the database has to answer `/readyz`."""
-CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
-"""What clients may rely on, in every answer: a dictionary of RFC 9651."""
+ANNOUNCED = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
+"""The value of `Evrun-Capabilities`: what clients may rely on."""
 
 _LOGGER = logging.getLogger("evrun.server")
-_REQUEST_ID = "X-Request-ID"
-_ANNOUNCEMENT = "Evrun-Capabilities"
-_LOOK = "Send the request again under the same Idempotency-Key, or look."
+_LOOK = f"Send the request again under the same {IDEMPOTENCY_KEY}, or look."
+_REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -102,7 +107,7 @@ def create_app(
     injection = [] if faults is None else [Middleware(Injection, faults)]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_Envelope), Middleware(Heads, refuse=_refusing), *injection],
+        middleware=[Middleware(_Envelope), Middleware(Heads), *injection],
         exception_handlers={HTTPException: _http_error},
         lifespan=server.lifespan,
     )
@@ -172,18 +177,18 @@ class _Server:
         """Return the answer, or that to what it raises."""
         try:
             return await answer
-        except errors.Refusal as refusal:
-            return _refused(refusal)
+        except errors.ApiError as error:
+            return error_response(error)
         except asyncio.CancelledError:
             if not self._lifecycle.draining:
                 raise
             if not request.scope.get("evrun.begun"):
-                return _refused(errors.Stopping())
-            return error_answer(
-                500,
-                "The server was stopped before this was done, and it may be done all the same. "
-                f"{_LOOK}",
-                {"Connection": "close"},
+                return error_response(errors.ShuttingDownError())
+            return error_response(
+                errors.InterruptedRequestError(
+                    "The server was stopped before this was done, and it may be done all the "
+                    f"same. {_LOOK}"
+                )
             )
         except Exception:
             request_id = request.scope["evrun.request_id"]
@@ -191,19 +196,20 @@ class _Server:
             _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
             begun = request.scope.get("evrun.begun")
             outcome = f" The change may be stored. {_LOOK}" if begun else ""
-            return error_answer(
-                500,
-                "The server failed; this is a defect. Its log has the details under "
-                f"{request_id}.{outcome}",
+            return error_response(
+                errors.InternalError(
+                    "The server failed; this is a defect. Its log has the details under "
+                    f"{request_id}.{outcome}"
+                )
             )
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         if self._lifecycle.draining:
-            raise errors.Stopping
-        key = request.headers.get(HEADER)
+            raise errors.ShuttingDownError
+        key = request.headers.get(API_KEY)
         if not key:
-            raise Unauthenticated(
-                f"Send your key in the {HEADER} header. `evrun keys create NAME` makes one."
+            raise errors.UnauthenticatedError(
+                f"Send your key in the {API_KEY} header. `evrun keys create NAME` makes one."
             )
         if self._limiter is not None and self._performer.authenticator.has_met(key):
             self._limiter.take(hash_key(key))
@@ -219,10 +225,10 @@ class _Server:
             pending = await self._in_thread(self._performer.perform, *asked)
         # Not in a thread of ours: what waits there would keep others from waiting with it.
         answer = pending if isinstance(pending, Answer) else await asyncio.wrap_future(pending)
-        headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
+        headers = {IDEMPOTENT_REPLAYED: "true"} if answer.replayed else None
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)
-        return _json(answer.status, answer.content, headers)
+        return json_response(answer.status, answer.content, headers)
 
     async def _health(self, request: Request) -> Response:
         """Say that the server is there, and which. It needs no key and touches no database."""
@@ -230,7 +236,7 @@ class _Server:
         health: dict[str, Any] = {"status": "ok", "version": __version__, "contract": SHA256}
         if self._faults is not None:
             health["faults"] = self._faults.described()
-        return _json(200, pydantic_core.to_json(health))
+        return json_response(200, pydantic_core.to_json(health))
 
     async def _ready(self, request: Request) -> Response:
         """Say whether requests are answered: not while stopping, nor without the database."""
@@ -239,13 +245,13 @@ class _Server:
 
     async def _readiness(self) -> Response:
         if self._lifecycle.draining:
-            raise errors.Stopping
+            raise errors.ShuttingDownError
         try:
             async with asyncio.timeout(READINESS):
                 await self._in_thread(self._database.read, organisations.find_default)
         except TimeoutError:
-            raise errors.Unavailable("The database does not answer in time.") from None
-        return _json(200, pydantic_core.to_json({"status": "ready"}))
+            raise errors.UnavailableError("The database does not answer in time.") from None
+        return json_response(200, pydantic_core.to_json({"status": "ready"}))
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
@@ -258,38 +264,6 @@ class _Server:
         return await asyncio.wrap_future(pending)
 
 
-_STATUSES: dict[type[errors.Refusal], int] = {
-    Gone: 400,
-    Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.TooSlow: 408,
-    errors.Conflict: 409,
-    errors.TooLarge: 413,
-    errors.TooMany: 429,
-    errors.OutcomeUnknown: 500,
-    errors.Unavailable: 503,
-    errors.OutOfOrder: 503,
-    errors.Stopping: 503,
-}
-
-
-def _refused(refusal: Refusal) -> Response:
-    """Return the documented answer to a refused request."""
-    if isinstance(refusal, Invalid | errors.Rule):
-        return _json(422, pydantic_core.to_json({"detail": refusal.details}))
-    headers: dict[str, str] = {}
-    if isinstance(refusal, Unauthenticated):
-        headers["WWW-Authenticate"] = "ApiKey"
-    if isinstance(refusal, errors.TooSlow | errors.Stopping):
-        headers["Connection"] = "close"
-    if isinstance(refusal, errors.Unavailable | errors.TooMany):
-        headers["Retry-After"] = str(refusal.retry_after)
-    if isinstance(refusal, errors.OutOfOrder):
-        headers["X-Should-Retry"] = "false"  # our clients heed it, and so do other SDKs
-    return error_answer(_STATUSES[type(refusal)], str(refusal), headers)
-
-
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answer what the router refuses."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
@@ -298,36 +272,20 @@ async def _http_error(request: Request, error: Exception) -> Response:
         405: "This path does not take this method; Allow names those that it takes.",
     }
     said = unserved.sentence(request.method, request.url.path)
-    return error_answer(
+    return detail_response(
         error.status_code, said or sentences.get(error.status_code, error.detail), error.headers
     )
 
 
-def _refusing(status: int, sentence: str) -> ASGIApp:
-    """Return an application that answers everything like this, and reads no more."""
-    return error_answer(status, sentence, {"Connection": "close"})
-
-
 async def busy(scope: AsgiScope, receive: Receive, send: Send) -> None:
     """Answer on a connection beyond the limit."""
-    refusal = errors.Unavailable("The server has too many connections open. Try again.")
-    answer = _refused(refusal)
-    answer.headers["Connection"] = "close"
-    await answer(scope, receive, send)
+    error = errors.ConnectionLimitError("The server has too many connections open. Try again.")
+    await error_response(error)(scope, receive, send)
 
 
 def announced(app: ASGIApp) -> ASGIApp:
     """Return `app` with the headers that every answer of the server has."""
     return _Envelope(app)
-
-
-def error_answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer in the contract's shape."""
-    return _json(status, pydantic_core.to_json({"detail": sentence}), headers)
-
-
-def _json(status: int, content: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(content, status, headers, media_type="application/json")
 
 
 class _Envelope:
@@ -343,15 +301,17 @@ class _Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
+        given = next(
+            (v.decode("latin-1") for k, v in scope["headers"] if k == _REQUEST_ID_BYTES), ""
+        )
         request_id = given if _SANE_ID.fullmatch(given) else new_id("req_")
         scope["evrun.request_id"] = request_id
 
         async def addressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers[_REQUEST_ID] = request_id
-                headers[_ANNOUNCEMENT] = CAPABILITIES
+                headers[REQUEST_ID] = request_id
+                headers[CAPABILITIES] = ANNOUNCED
             await send(message)
 
         await self._app(scope, receive, addressed)

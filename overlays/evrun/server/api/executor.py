@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from evrun._headers import IDEMPOTENCY_KEY
 from evrun.server.api.limits import inflate
 from evrun.server.api.operations import Asked
 from evrun.server.api.validation import parse_parameters
-from evrun.server.errors import Refusal
+from evrun.server.errors import ApiError
 from evrun.server.store import idempotency
 from evrun.server.store.api_keys import hash_key
 from evrun.server.store.idempotency import Answer
@@ -54,7 +55,7 @@ class Performer:
         asking = _Asking(self, operation, request, key, content)
         try:
             question = asking.question() if asking.joins() else None
-        except Refusal:
+        except ApiError:
             return None  # whoever has no key is not told what is wrong with the body
         if question is None:
             return None
@@ -68,7 +69,7 @@ class Performer:
     def admit(self, operation: Operation, request: Request, key: str) -> None:
         """Look whether the key allows a request of which little has been read, and count it.
 
-        It reads the database. Raises `Refusal`.
+        It reads the database. Raises `ApiError`.
         """
         self.database.read(_Asking(self, operation, request, key, b"").scope)
 
@@ -77,7 +78,7 @@ class Performer:
     ) -> Answer | Future[Answer]:
         """Carry out a request, in a worker thread. What it writes is still to be committed.
 
-        Raises `Refusal`.
+        Raises `ApiError`.
         """
         asking = _Asking(self, operation, request, key, content)
         return asking.write() if operation.writes else self.database.read(asking.read)
@@ -107,7 +108,7 @@ class _Asking:
         )
 
     def question(self) -> Asked:
-        """Return what is asked. Raises `Refusal`."""
+        """Return what is asked. Raises `ApiError`."""
         return self._parsed(self.content, self._attempt(self.content))
 
     def read(self, connection: Connection) -> Answer:
@@ -124,13 +125,15 @@ class _Asking:
             return earlier
         asked = self._parsed(body, attempt)
 
-        def handle(connection: Connection, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
+        def handle(
+            connection: Connection, requests: Sequence[Asked]
+        ) -> Sequence[Answer | ApiError]:
             return operation.handle(Scope(connection, organisation_id), requests)
 
         return database.ask(None, handle, asked, repeatable=attempt is not None)
 
     def scope(self, connection: Connection) -> Scope:
-        """Return on whose behalf it asks. Raises `Refusal` without a key for it."""
+        """Return on whose behalf it asks. Raises `ApiError` without a key for it."""
         caller = self.performer.authenticator.authenticate(connection, self.key)
         self.request.scope["evrun.caller"] = caller
         if not self._counted():
@@ -170,7 +173,7 @@ class _Asking:
     def _attempt(self, body: bytes) -> Attempt | None:
         if self.operation.method != "POST":
             return None  # the other methods are harmless to repeat as they are
-        values = self.request.headers.getlist(idempotency.HEADER)
+        values = self.request.headers.getlist(IDEMPOTENCY_KEY)
         path = self.operation.path.format(**self.request.path_params)
         query = self.request.scope["query_string"].decode("latin-1")
         return idempotency.read_attempt(values, "POST", f"{path}?{query}", body)
@@ -178,7 +181,7 @@ class _Asking:
 
 def _answer_all(
     connection: Connection, joined: Sequence[tuple[_Asking, Asked]]
-) -> Sequence[Answer | Refusal]:
+) -> Sequence[Answer | ApiError]:
     """Answer requests for one operation, that come with one key."""
     scope = joined[0][0].scope(connection)
     caller = joined[0][0].request.scope["evrun.caller"]

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING
 from attrs import define, frozen
 from starlette.requests import ClientDisconnect
 
-from evrun.server.errors import Refusal, TooLarge, TooMany, TooSlow, Undecodable
+from evrun.server.api.responses import error_response
+from evrun.server.errors import (
+    AddressTooLongError,
+    ApiError,
+    BodyTooLargeError,
+    ContentEncodingError,
+    DisconnectedError,
+    HeadTooLargeError,
+    MalformedRequestError,
+    RateLimitError,
+    RequestTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,18 +52,14 @@ CONNECTIONS = 500
 _ROUNDING = 1e-9  # whoever waited as long as was asked is let in, whatever floats add up to
 
 
-class Gone(Refusal):
-    """The client went away before its request was whole: nobody reads the answer."""
-
-
 async def read_body(
     request: Request, limit: int, patience: float | None, admit: Callable[[], Awaitable[object]]
 ) -> bytes:
     """Return the body as it was sent.
 
-    `admit` is awaited before more than `UNKNOWN_LIMIT` bytes are kept, and raises for whoever may
-    not send so much. Raises `TooLarge` before more than `limit` bytes are in memory, `TooSlow` for
-    one that pauses or drips.
+    `admit` is awaited before more than `UNKNOWN_LIMIT` bytes are kept. It raises for a client that
+    may not send so much. Raises `BodyTooLargeError` before more than `limit` bytes are in memory,
+    and `RequestTimeoutError` for a body that pauses or comes too slowly.
     """
     declared = request.headers.get("content-length", "")
     expected = int(declared) if declared.isdigit() else 0
@@ -82,67 +89,68 @@ async def read_body(
                 if patience is not None:
                     time_left.reschedule(min(clock(), start + length / SLOWEST) + patience)
     except TimeoutError as error:
-        raise TooSlow(
+        raise RequestTimeoutError(
             f"The body came too slowly: {length} bytes in {clock() - start:.0f} s. Send it at once."
         ) from error
     except ClientDisconnect as error:
-        raise Gone("The connection ended before the request did.") from error
+        raise DisconnectedError("The connection ended before the request did.") from error
     return b"".join(chunks)
 
 
 def inflate(content: bytes, encoding: str, limit: int) -> bytes:
     """Return a body without its `Content-Encoding`, of which gzip is the one that is known.
 
-    Raises `TooLarge` before more than `limit` bytes are in memory, `Undecodable` for another
-    encoding, and for what is not one whole gzip stream.
+    Raises `BodyTooLargeError` before more than `limit` bytes are in memory. Raises
+    `ContentEncodingError` for another encoding, and for a body that is not one whole gzip stream.
     """
     coding = encoding.strip().lower()
     if coding in {"", "identity"}:
         return content
     if coding not in {"gzip", "x-gzip"}:  # aliases, RFC 9110 section 8.4.1.3
-        raise Undecodable(f"The server reads gzip and identity, and not {encoding[:40]!r}.")
+        raise ContentEncodingError(
+            f"The server reads gzip and identity, and not {encoding[:40]!r}."
+        )
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         inflated = stream.decompress(content, limit + 1)
     except zlib.error as error:
-        raise Undecodable(f"The body is not gzip: {error}.") from error
+        raise ContentEncodingError(f"The body is not gzip: {error}.") from error
     if len(inflated) > limit:
         raise _too_large(limit)
     # Further members would be fine by RFC 1952, and cost quadratic time if there are many.
     if not stream.eof or stream.unused_data:
-        raise Undecodable("The body is not one whole gzip stream.")
+        raise ContentEncodingError("The body is not one whole gzip stream.")
     return inflated
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is longer than {limit} bytes. Send less in one request.")
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body is longer than {limit} bytes. Send less in one request.")
 
 
 class Heads:
     """Refuses, before anything is read, requests whose head no route should have to look at."""
 
-    def __init__(self, app: ASGIApp, refuse: Callable[[int, str], ASGIApp]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        app = self._app
-        if scope["type"] == "http":
-            names = {name for name, _ in scope["headers"]}
-            if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_LIMIT:
-                sentence = (
-                    f"The address is longer than {ADDRESS_LIMIT} bytes. Ask for less at once."
-                )
-                app = self._refuse(414, sentence)
-            elif sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEAD_LIMIT:
-                sentence = f"The head of the request is longer than {HEAD_LIMIT} bytes."
-                app = self._refuse(431, sentence)
-            elif {b"content-length", b"transfer-encoding"} <= names:
-                # Proxies and servers disagree on which counts: that is how requests are smuggled.
-                sentence = "Send Content-Length or Transfer-Encoding, not both."
-                app = self._refuse(400, sentence)
+        error = _head_error(scope) if scope["type"] == "http" else None
+        app = self._app if error is None else error_response(error)
         await app(scope, receive, send)
+
+
+def _head_error(scope: Scope) -> ApiError | None:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_LIMIT:
+        return AddressTooLongError(
+            f"The address is longer than {ADDRESS_LIMIT} bytes. Ask for less at once."
+        )
+    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEAD_LIMIT:
+        return HeadTooLargeError(f"The head of the request is longer than {HEAD_LIMIT} bytes.")
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        # Proxies and servers disagree on which counts: that is how requests are smuggled.
+        return MalformedRequestError("Send Content-Length or Transfer-Encoding, not both.")
+    return None
 
 
 @frozen
@@ -177,7 +185,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def take(self, name: str) -> None:
-        """Count a request. Raises `TooMany`."""
+        """Count a request. Raises `RateLimitError`."""
         per_second = self._rate.requests / self._rate.seconds
         with self._lock:
             now = self._clock()
@@ -187,7 +195,7 @@ class RateLimiter:
             bucket.at = now
             if bucket.tokens < 1 - _ROUNDING:
                 wait = (1 - bucket.tokens) / per_second
-                raise TooMany(
+                raise RateLimitError(
                     f"This key sends more than {self._rate.requests} requests in "
                     f"{self._rate.seconds:g} s. Retry-After says how long to wait.",
                     retry_after=math.ceil(wait),

@@ -16,7 +16,7 @@ from evrun.server.store.idempotency import Answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evrun.server.errors import Refusal
+    from evrun.server.errors import ApiError
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Scope
 
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=BaseModel)
 Prepare = Callable[[Any, Any, "Attempt | None"], Any]
 """Takes parameters, body and attempt."""
 Parse = Callable[[TypeAdapter[Any], bytes], Any]
-JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
+JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | ApiError]"]
 
 PREFIX = "/v4"
 """Stands before every path of the contract."""
@@ -58,7 +58,7 @@ class Operation:
     parameters: type[BaseModel]
     body: TypeAdapter[Any] | None
     parse: Parse
-    """Returns the body. Raises `Invalid`."""
+    """Returns the body. Raises `UnprocessableError`."""
     prepare: Prepare | None
     """What can be done without the store: others wait while one writes. The result is the body."""
     writes: bool

@@ -21,7 +21,7 @@ from evrun.errors import ConfigurationError
 from evrun.server.api.app import create_app
 from evrun.server.api.operations import PREFIX
 from evrun.server.db.database import Database
-from evrun.server.errors import DatabaseUnusable, Unavailable
+from evrun.server.errors import DatabaseUnusableError, UnavailableError
 from evrun.server.hosting.loop_thread import Host, NoThread, Visitor
 from evrun.server.store.api_keys import generate_key
 
@@ -110,7 +110,7 @@ class _Cell:
     def open(self) -> None:
         try:
             self._database.open()
-        except (DatabaseUnusable, Unavailable) as error:
+        except (DatabaseUnusableError, UnavailableError) as error:
             raise ConfigurationError(str(error)) from error
 
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:

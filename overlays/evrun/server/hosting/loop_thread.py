@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun.server.api.faults.connection import HANG_UP
-from evrun.server.errors import DatabaseUnusable, Unavailable
+from evrun.server.errors import DatabaseUnusableError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -123,7 +123,7 @@ class Visitor:
         try:
             async with self._app.router.lifespan_context(self._app):
                 return await _call(self._app, request, content)
-        except (DatabaseUnusable, Unavailable) as error:
+        except (DatabaseUnusableError, UnavailableError) as error:
             raise httpx.ConnectError(str(error), request=request) from error
 
 

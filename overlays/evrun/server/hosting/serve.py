@@ -25,8 +25,9 @@ from attrs import field, frozen
 from uvicorn import Server
 from uvicorn.config import LOGGING_CONFIG
 
+from evrun._headers import CAPABILITIES
 from evrun.server.api.access_log import AccessLog, Observed
-from evrun.server.api.app import CAPABILITIES, announced, busy, create_app
+from evrun.server.api.app import ANNOUNCED, announced, busy, create_app
 from evrun.server.api.faults import Faults
 from evrun.server.api.lifecycle import Lifecycle
 from evrun.server.api.limits import BODY_LIMIT
@@ -163,7 +164,7 @@ def build(
         Observed(app, observe),
         limits=settings.limits,
         busy=Observed(announced(busy), observe),
-        headers=[("Evrun-Capabilities", CAPABILITIES)],
+        headers=[(CAPABILITIES, ANNOUNCED)],
         observe=observe,
         hangs_up=faults is not None,
         ssl_certfile=settings.certificate,
