@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import asdict, frozen
 
+from evrun.server.api.context import RequestContext
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from evrun.server.store.api_keys import Caller
 
 Format = Literal["json", "text", "off"]
 
@@ -108,16 +108,17 @@ class Observed:
         try:
             await self._app(scope, counted_in, counted_out)
         finally:
-            caller: Caller | None = scope.get("evrun.caller")
+            context = RequestContext.of(scope)
+            caller = context.caller
             self._observe(
                 Exchange(
                     time=at,
-                    request_id=scope.get("evrun.request_id"),
+                    request_id=context.request_id,
                     client=_address(scope),
                     key=None if caller is None else caller.key_id,
                     hint=None if caller is None else caller.hint,
                     method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=scope.get("evrun.route"),
+                    route=context.route,
                     status=status,
                     seconds=round(time.perf_counter() - start, 6),
                     received=received,

@@ -32,7 +32,8 @@ from evrun._version import __version__
 from evrun.server import errors
 from evrun.server.api import unserved
 from evrun.server.api.batches import MOST_LOGS
-from evrun.server.api.executor import Performer
+from evrun.server.api.context import RequestContext
+from evrun.server.api.executor import Executor
 from evrun.server.api.faults.injection import Injection
 from evrun.server.api.lifecycle import Lifecycle
 from evrun.server.api.limits import BODY_LIMIT, Heads, RateLimiter, read_body
@@ -134,7 +135,7 @@ class _Server:
         self._body_limit = body_limit
         self._patience = patience
         self._limiter = limiter
-        self._performer = Performer(database, authenticator, limiter, body_limit)
+        self._executor = Executor(database, authenticator, limiter, body_limit)
         self._lifecycle = lifecycle
         self._faults = faults
         self._threads: Threads | None = None
@@ -167,7 +168,7 @@ class _Server:
         self, operations: Mapping[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            request.scope["evrun.route"] = PREFIX + operations[request.method].path
+            RequestContext.of(request.scope).route = PREFIX + operations[request.method].path
             answer = self._answer(operations[request.method], request)
             return await self._or_refusal(answer, request)
 
@@ -175,6 +176,7 @@ class _Server:
 
     async def _or_refusal(self, answer: Awaitable[Response], request: Request) -> Response:
         """Return the answer, or that to what it raises."""
+        context = RequestContext.of(request.scope)
         try:
             return await answer
         except errors.ApiError as error:
@@ -182,7 +184,7 @@ class _Server:
         except asyncio.CancelledError:
             if not self._lifecycle.draining:
                 raise
-            if not request.scope.get("evrun.begun"):
+            if not context.change_begun:
                 return error_response(errors.ShuttingDownError())
             return error_response(
                 errors.InterruptedRequestError(
@@ -191,11 +193,10 @@ class _Server:
                 )
             )
         except Exception:
-            request_id = request.scope["evrun.request_id"]
-            route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
-            _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
-            begun = request.scope.get("evrun.begun")
-            outcome = f" The change may be stored. {_LOOK}" if begun else ""
+            request_id = context.request_id
+            # The route and not the path, which may hold anything, line breaks too.
+            _LOGGER.exception("%s %s failed: request %s", request.method, context.route, request_id)
+            outcome = f" The change may be stored. {_LOOK}" if context.change_begun else ""
             return error_response(
                 errors.InternalError(
                     "The server failed; this is a defect. Its log has the details under "
@@ -206,23 +207,24 @@ class _Server:
     async def _answer(self, operation: Operation, request: Request) -> Response:
         if self._lifecycle.draining:
             raise errors.ShuttingDownError
+        context = RequestContext.of(request.scope)
         key = request.headers.get(API_KEY)
         if not key:
             raise errors.UnauthenticatedError(
                 f"Send your key in the {API_KEY} header. `evrun keys create NAME` makes one."
             )
-        if self._limiter is not None and self._performer.authenticator.has_met(key):
+        if self._limiter is not None and self._executor.authenticator.has_met(key):
             self._limiter.take(hash_key(key))
-            request.scope["evrun.counted"] = True
+            context.rate_counted = True
         content = b""
         if operation.body:
-            admit = partial(self._in_thread, self._performer.admit, operation, request, key)
+            admit = partial(self._in_thread, self._executor.authorize, operation, request, key)
             content = await read_body(request, self._body_limit, self._patience, admit)
         asked = (operation, request, key, content)
-        request.scope["evrun.begun"] = operation.writes  # what reads may be cut off at any time
-        pending = self._performer.join(*asked)
+        context.change_begun = operation.writes  # a read may be cut off at any time
+        pending = self._executor.submit_jointly(*asked)
         if pending is None:
-            pending = await self._in_thread(self._performer.perform, *asked)
+            pending = await self._in_thread(self._executor.execute, *asked)
         # Not in a thread of ours: what waits there would keep others from waiting with it.
         answer = pending if isinstance(pending, Answer) else await asyncio.wrap_future(pending)
         headers = {IDEMPOTENT_REPLAYED: "true"} if answer.replayed else None
@@ -232,7 +234,7 @@ class _Server:
 
     async def _health(self, request: Request) -> Response:
         """Say that the server is there, and which. It needs no key and touches no database."""
-        request.scope["evrun.route"] = "/healthz"
+        RequestContext.of(request.scope).route = "/healthz"
         health: dict[str, Any] = {"status": "ok", "version": __version__, "contract": SHA256}
         if self._faults is not None:
             health["faults"] = self._faults.described()
@@ -240,7 +242,7 @@ class _Server:
 
     async def _ready(self, request: Request) -> Response:
         """Say whether requests are answered: not while stopping, nor without the database."""
-        request.scope["evrun.route"] = "/readyz"
+        RequestContext.of(request.scope).route = "/readyz"
         return await self._or_refusal(self._readiness(), request)
 
     async def _readiness(self) -> Response:
@@ -305,7 +307,7 @@ class _Envelope:
             (v.decode("latin-1") for k, v in scope["headers"] if k == _REQUEST_ID_BYTES), ""
         )
         request_id = given if _SANE_ID.fullmatch(given) else new_id("req_")
-        scope["evrun.request_id"] = request_id
+        RequestContext.of(scope).request_id = request_id
 
         async def addressed(message: Message) -> None:
             if message["type"] == "http.response.start":

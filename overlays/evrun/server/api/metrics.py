@@ -21,6 +21,7 @@ from prometheus_client import (
 from starlette.responses import Response
 
 from evrun._version import __version__
+from evrun.server.api.context import RequestContext
 from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
@@ -73,5 +74,5 @@ class Metrics:
 
     async def endpoint(self, request: Request) -> Response:
         """Show them all."""
-        request.scope["evrun.route"] = "/metrics"
+        RequestContext.of(request.scope).route = "/metrics"
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

@@ -31,7 +31,7 @@ from evrun_models import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evrun.server.api.operations import Asked
+    from evrun.server.api.operations import ParsedRequest
     from evrun.server.errors import ApiError
     from evrun.server.store.idempotency import Answer
     from evrun.server.store.scope import Json, Scope
@@ -82,19 +82,19 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
     status=201,
     prepare=lambda given, body, attempt: batches.Item.of(given.evaluatee_id, body, attempt),
 )
-def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | ApiError]:
+def log(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer | ApiError]:
     """Log an output for a datapoint: for each request, which may be of several runs."""
-    answers: dict[Asked, Answer | ApiError] = {}
-    by_run: dict[str, dict[Asked, batches.Item]] = {}
-    for asked in requests:
-        by_run.setdefault(asked.parameters.evaluation_id, {})[asked] = asked.body
+    answers: dict[ParsedRequest, Answer | ApiError] = {}
+    by_run: dict[str, dict[ParsedRequest, batches.Item]] = {}
+    for request in requests:
+        by_run.setdefault(request.parameters.evaluation_id, {})[request] = request.body
     for run_id, items in sorted(by_run.items()):
         try:
             of_run = batches.log_each(scope, run_id, list(items.values()))
             answers.update(zip(items, of_run, strict=True))
         except NotFoundError as refusal:
             answers.update(dict.fromkeys(items, refusal))
-    return [answers[asked] for asked in requests]
+    return [answers[request] for request in requests]
 
 
 @routes.write(
