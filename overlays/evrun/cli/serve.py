@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import re
 import shlex
-import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from evrun._extras import require
 from evrun.cli.database import opened, spelled
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
-from evrun_command import leave
+from evrun_command import exit_on_interrupt
 
 if TYPE_CHECKING:
     from evrun.server.api.faults import Schedule
@@ -141,24 +140,25 @@ def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     SIGTERM or Ctrl-C stops it: what is under way finishes, what is new gets 503 meanwhile, and the
     exit status is 0. Before it serves, Ctrl-C ends it at once with 130.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until there is a server that heeds it: no trace of whatever is imported just then.
-        signal.signal(signal.SIGINT, leave)
+    exit_on_interrupt()  # until there is a server, which drains
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
     schedule = None if options["faults"] is None else _read(options["faults"])
     url = database_url(database)
     with opened(url) as store, _listen(host, port) as listener:
-        from evrun.server.hosting.serve import serve as run  # noqa: PLC0415 - an optional extra
+        from evrun.server.hosting import serve as hosting  # noqa: PLC0415 - an optional extra
 
         _check_workers(options["workers"], store, schedule)
         settings = _settings(options, schedule)
         _announce(store, url, host, listener.getsockname(), tls=settings.tls)
         if schedule is not None:
             _warn(options["faults"], schedule)
-        store.close()  # whoever answers opens it
         try:
-            run(url, listener, settings)
+            if settings.workers == 1:
+                hosting.serve(store, listener, settings)
+            else:
+                store.close()  # each worker opens it
+                hosting.serve_with_workers(url, listener, settings)
         except ssl.SSLError as error:
             raise ConfigurationError(
                 f"The certificate or its key is unusable: {error.reason or error}. "

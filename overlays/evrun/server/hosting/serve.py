@@ -14,10 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import threading
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,10 +32,11 @@ from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.api.metrics import Metrics
 from evrun.server.db.database import Database
 from evrun.server.hosting.protocol import GuardedConfig, Limits
+from evrun.server.hosting.signals import stop_signals
 from evrun.server.hosting.supervisor import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType
 
     from evrun.server.api.access_log import Exchange
@@ -90,39 +89,41 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(database_url: str, listener: socket.socket, settings: Settings) -> None:
-    """Serve until a signal comes, then drain. Raises `OSError` for a certificate that is none.
+def serve(database: Database, listener: socket.socket, settings: Settings) -> None:
+    """Serve until a signal comes, then drain, and close the database.
 
-    Whoever answers has a database, a lifecycle and metrics of its own.
+    Raises `OSError` for an unusable certificate.
     """
-    # With workers too: what is wrong with a certificate is heard here, and once.
-    server = _server(database_url, settings)
-    if settings.workers > 1:
-        supervise(settings.workers, partial(_work, database_url, listener, settings))
-        return
-    _run(server, listener)
+    _run(_server(database, settings), listener)
+
+
+def serve_with_workers(database_url: str, listener: socket.socket, settings: Settings) -> None:
+    """Like `serve`, in several processes, each with its database, lifecycle and metrics."""
+    _server(Database(database_url), settings)  # An unusable certificate is raised here, once.
+    supervise(settings.workers, partial(_work, database_url, listener, settings))
 
 
 def _work(
     database_url: str, listener: socket.socket, settings: Settings, ready: Callable[[], None]
 ) -> None:
     """Be one of several workers."""
-    _run(_server(database_url, settings, ready), listener)
+    _run(_server(Database(database_url), settings, ready), listener)
 
 
 def _run(server: DrainingServer, listener: socket.socket) -> None:
-    with _heeding_signals(server):
+    # uvicorn has handlers of its own, but only while it serves, and raises the signal again
+    # afterwards: the process would end by it. With these it ends with 0, and a signal that comes
+    # earlier stops the server as soon as it has started.
+    with stop_signals(server.handle_exit):
         server.run(sockets=[listener])
     server.ended.set()
 
 
 def _server(
-    database_url: str, settings: Settings, ready: Callable[[], None] | None = None
+    database: Database, settings: Settings, ready: Callable[[], None] | None = None
 ) -> DrainingServer:
     faults = None if settings.faults is None else Faults(settings.faults)
-    return build(
-        Database(database_url), settings, faults=faults, ready=ready, log_config=LOGGING_CONFIG
-    )
+    return build(database, settings, faults=faults, ready=ready, log_config=LOGGING_CONFIG)
 
 
 def build(
@@ -243,23 +244,3 @@ class DrainingServer(Server):
         left = deadline - asyncio.get_running_loop().time()
         self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _heeding_signals(server: DrainingServer) -> Iterator[None]:
-    """Give `server` also the signals that come before uvicorn listens to them, and after.
-
-    It then ends as soon as it has begun. uvicorn raises what stopped it again when it is done,
-    which would end the process by the signal: it ends by itself, with 0.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        each: signal.signal(each, server.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

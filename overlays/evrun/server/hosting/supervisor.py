@@ -11,15 +11,16 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE
 
+from evrun.server.hosting.signals import ignore_sigint, sigint_blocked, stop_signals
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
@@ -56,8 +57,12 @@ class _Workers:
         self._unable = False
 
     def run(self) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, self._stop)
+        with stop_signals(self._stop):
+            self._keep_running()
+        if self._unable:
+            raise SystemExit(STARTUP_FAILURE)
+
+    def _keep_running(self) -> None:
         while processes := self._tend():
             wait([each.sentinel for each in processes if each is not None], _TICK)
             # Before anybody's end is judged: whether work can be done at all.
@@ -65,8 +70,6 @@ class _Workers:
             for place in self._places:
                 if place.process is not None and not place.process.is_alive():
                     self._ended(place, place.process)
-        if self._unable:
-            raise SystemExit(STARTUP_FAILURE)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
@@ -118,7 +121,7 @@ class _Place:
         self._news, tell = context.Pipe(duplex=False)
         arguments = (self._work, tell)
         process = context.Process(target=_work_until_orphaned, args=arguments, daemon=True)
-        with _without_interrupts():
+        with sigint_blocked():
             process.start()
         tell.close()
         self.process, self._since, self._ready = process, time.monotonic(), False
@@ -143,32 +146,12 @@ class _Place:
         return seconds
 
 
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Begin a process that SIGINT does not reach before it lets it.
-
-    Ctrl-C reaches every process of a terminal, and one that is still being imported would end with
-    a trace. The supervisor gets its own as soon as this is over.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it would be begun within, and let the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _work_until_orphaned(work: Work, tell: Connection) -> None:
     """Do `work`, and be told to stop when the supervisor is gone.
 
     A killed one tells nobody: its workers would serve on, and keep the port from the next server.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is a server that heeds it
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_sigint()
     threading.Thread(target=_stop_when_orphaned, name="evrun-orphaned", daemon=True).start()
 
     def ready() -> None:
