@@ -10,8 +10,8 @@ import click
 from evrun._extras import require
 from evrun.cli.counting import counted
 from evrun.cli.database import existing, named, opened
-from evrun.cli.duration import Duration
 from evrun.cli.group import Group
+from evrun.cli.quantities import DurationType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
 
@@ -78,7 +78,7 @@ def backup(file: Path, database: str | None) -> None:
     "age",
     metavar="AGE",
     required=True,
-    type=Duration(),
+    type=DurationType(),
     help="How long ago a run ended: 90d, 12w, 36h.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")

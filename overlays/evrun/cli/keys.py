@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from evrun.cli.database import existing, opened
-from evrun.cli.duration import Duration
 from evrun.cli.group import Group
 from evrun.cli.output import Output, narrow_table
+from evrun.cli.quantities import DurationType
 from evrun.cli.target import database_option, database_url
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def keys() -> None:
 )
 @click.option(
     "--expires",
-    type=Duration(),
+    type=DurationType(),
     metavar="DURATION",
     help="How long it is good, as in 12h, 30d or 52w; for ever without.",
 )

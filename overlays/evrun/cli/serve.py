@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import re
 import shlex
 import socket
 import ssl
@@ -14,6 +13,7 @@ import click
 
 from evrun._extras import require
 from evrun.cli.database import opened, spelled
+from evrun.cli.quantities import RateType, SizeType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
 from evrun_command import exit_on_interrupt
@@ -24,36 +24,6 @@ if TYPE_CHECKING:
     from evrun.server.hosting.serve import Settings
 
 _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not help
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes: `10MiB`, or `10485760`."""
-
-    name = "size"
-    units = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}  # noqa: RUF012 - never changed
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the bytes that a text says."""
-        if isinstance(value, int):
-            return value
-        said = re.fullmatch(r"([1-9][0-9]{0,11})(|KiB|MiB|GiB)", value)
-        if said is None:
-            self.fail(
-                f"{value!r} is no size. Write 10MiB, 512KiB or a number of bytes.", param, ctx
-            )
-        return int(said[1]) * self.units[said[2]]
-
-
-class RateText(click.ParamType[str]):
-    """Requests in a time: `100/s`."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text if it is one."""
-        if re.fullmatch(r"[1-9][0-9]{0,8}/[smh]", value) is None:
-            self.fail(f"{value!r} is no rate. Write 100/s, 600/m or 5000/h.", param, ctx)
-        return value
 
 
 @click.command
@@ -90,7 +60,7 @@ class RateText(click.ParamType[str]):
 )
 @click.option(
     "--body-limit",
-    type=Size(),
+    type=SizeType(),
     default="10MiB",
     show_default=True,
     help="The longest body that is taken, as sent and as inflated from gzip.",
@@ -112,7 +82,7 @@ class RateText(click.ParamType[str]):
 )
 @click.option(
     "--rate-limit",
-    type=RateText(),
+    type=RateType(),
     metavar="RATE",
     help="Requests of each key, as in 100/s or 600/m; further ones are answered with 429.",
 )
@@ -180,16 +150,14 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
 
 
 def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
-    from evrun.server.api.limits import Rate  # noqa: PLC0415
     from evrun.server.hosting.protocol import Limits  # noqa: PLC0415 - an optional extra
     from evrun.server.hosting.serve import Settings  # noqa: PLC0415
 
-    rate = options["rate_limit"]
     return Settings(
         workers=options["workers"],
         limits=Limits(connections=options["max_connections"], patience=options["client_timeout"]),
         body_limit=options["body_limit"],
-        rate=None if rate is None else Rate.parse(rate),
+        rate=options["rate_limit"],
         access_log=options["access_log"],
         drain=options["drain_timeout"],
         certificate=options["ssl_certfile"],
