@@ -22,7 +22,7 @@ from evrun.server.db.database import Database
 from evrun.server.db.organisations import find_or_create
 from evrun.server.db.tables import api_keys, evaluation_runs, idempotency_keys
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 from evrun.server.store import idempotency, scope
 from evrun_models.contract import SHA256
 
@@ -310,7 +310,7 @@ def test_one_log_for_each_key(run: Run, requests: list[tuple[str, str]], togethe
 
 def test_every_answer_announces_it(database: Database) -> None:
     """Whatever the status, and where nothing is too; `/healthz` says which server it is."""
-    host = Host(create_app(database, local_key="k"))
+    host = LoopThread(create_app(database, local_key="k"))
     try:
         for method, path, key, status in (
             ("GET", "/v4/projects", "k", 200),

@@ -21,11 +21,11 @@ from evrun.server import (
     revoke_key,
 )
 from evrun.server.api.app import create_app
-from evrun.server.api.limits import UNKNOWN_LIMIT, Rate
+from evrun.server.api.limits import UNAUTHENTICATED_BODY_LIMIT, Rate
 from evrun.server.db.tables import api_keys
 from evrun.server.errors import UnauthenticatedError
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 from evrun.server.store.api_keys import SCOPES, Authenticator, KeyScope
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def test_a_key_opens_the_default_organisation(database: Database, api: Api) -> N
 
 def test_a_long_body_counts_once(database: Database) -> None:
     """Its key is looked up before and after it is read; the request is one of the key's rate."""
-    host = Host(create_app(database, local_key="k", rate=Rate(2, 3600)))
+    host = LoopThread(create_app(database, local_key="k", rate=Rate(2, 3600)))
     try:
         for name, status in (("a", 201), ("b", 201), ("c", 429)):
-            body = b'{"name": "%s"}' % name.encode() + b" " * UNKNOWN_LIMIT
+            body = b'{"name": "%s"}' % name.encode() + b" " * UNAUTHENTICATED_BODY_LIMIT
             headers = {"X-API-KEY": "k"}
             request = httpx.Request("POST", f"{BASE_URL}/projects", headers=headers, content=body)
             assert host.submit(request, body).result(30).status_code == status

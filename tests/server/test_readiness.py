@@ -9,7 +9,7 @@ import httpx
 from evrun.server import Database, UnavailableError
 from evrun.server.api.app import create_app
 from evrun.server.api.lifecycle import Lifecycle
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,15 +39,15 @@ class Silent(Database):
 
 
 @contextmanager
-def hosted(database: Database, lifecycle: Lifecycle | None = None) -> Iterator[Host]:
-    host = Host(create_app(database, local_key="k", lifecycle=lifecycle))
+def hosted(database: Database, lifecycle: Lifecycle | None = None) -> Iterator[LoopThread]:
+    host = LoopThread(create_app(database, local_key="k", lifecycle=lifecycle))
     try:
         yield host
     finally:
         host.stop()
 
 
-def get(host: Host, path: str) -> httpx.Response:
+def get(host: LoopThread, path: str) -> httpx.Response:
     request = httpx.Request("GET", f"http://evrun.test{path}", headers={"X-API-KEY": "k"})
     return host.submit(request, b"").result(30)
 

@@ -20,7 +20,7 @@ from evrun.server.db.database import Database
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import organisations
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_locked_database_is_503(file: Path) -> None:
     A stranger does not even wait for it.
     """
     database = Database(f"sqlite:///{file}", busy_timeout=0.1)
-    host = Host(create_app(database, local_key="k"))
+    host = LoopThread(create_app(database, local_key="k"))
     blocker = sqlite3.connect(file, isolation_level=None)
     request = httpx.Request(
         "POST", "http://x/v4/projects", json={"name": "p"}, headers={"X-API-KEY": "k"}

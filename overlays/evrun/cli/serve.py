@@ -150,16 +150,22 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
 
 
 def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
-    from evrun.server.hosting.protocol import Limits  # noqa: PLC0415 - an optional extra
+    from evrun.server.hosting.protocol import ConnectionLimits  # noqa: PLC0415 - an optional extra
     from evrun.server.hosting.serve import Settings  # noqa: PLC0415
 
+    seconds = options["client_timeout"]
     return Settings(
         workers=options["workers"],
-        limits=Limits(connections=options["max_connections"], patience=options["client_timeout"]),
+        limits=ConnectionLimits(
+            max_connections=options["max_connections"],
+            head_timeout=seconds,
+            body_timeout=seconds,
+            write_timeout=seconds,
+        ),
         body_limit=options["body_limit"],
         rate=options["rate_limit"],
         access_log=options["access_log"],
-        drain=options["drain_timeout"],
+        drain_timeout=options["drain_timeout"],
         certificate=options["ssl_certfile"],
         private_key=options["ssl_keyfile"],
         faults=schedule,

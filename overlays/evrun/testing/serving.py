@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-SETTINGS = Settings(access_log="off", drain=5)
+SETTINGS = Settings(access_log="off", drain_timeout=5)
 """As `evrun serve` has them, but for the access log and 5 s to finish in."""
 
 

@@ -1,6 +1,6 @@
-"""What one client may take: bytes, time, and requests a second. No I/O but reading a body.
+"""Limits of one client: bytes, time, and requests a second. No I/O but reading a body.
 
-The counts of a rate limit live in this process: several workers allow as many times the rate.
+Each process counts for a rate limit alone: `n` workers allow `n` times the rate.
 """
 
 from __future__ import annotations
@@ -37,57 +37,62 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request body, as sent and as inflated."""
-UNKNOWN_LIMIT = 64 * 1024
-"""Bytes of a body that are read before it is known who sends it: what a stranger can fill."""
+UNAUTHENTICATED_BODY_LIMIT = 64 * 1024
+"""Bytes of a body that the server reads before it has checked the key."""
 ADDRESS_LIMIT = 64 * 1024
-"""Bytes of path and query: the most that httpx sends, so that clients of ours never meet it."""
+"""Bytes of path and query. It is the most that httpx sends, so that our clients never reach it."""
 HEAD_LIMIT = 80 * 1024
 """Bytes of a request line and its headers."""
-PATIENCE = 10.0
-"""Seconds that a client gets for the head of a request, and that it may pause."""
-SLOWEST = 1024
-"""Bytes a second that a body or an answer has to move with, over the time beyond `PATIENCE`."""
-CONNECTIONS = 500
+CLIENT_TIMEOUT = 10.0
+"""Seconds, the default of the head timeout, the body timeout and the write timeout."""
+MIN_BYTES_PER_SECOND = 1024
+"""The rate of a body, and of an answer, over the time beyond its timeout."""
+MAX_CONNECTIONS = 500
 
-_ROUNDING = 1e-9  # whoever waited as long as was asked is let in, whatever floats add up to
+_ROUNDING = 1e-9  # a client that waited for `Retry-After` seconds passes, despite rounding
 
 
 async def read_body(
-    request: Request, limit: int, patience: float | None, admit: Callable[[], Awaitable[object]]
+    request: Request,
+    limit: int,
+    body_timeout: float | None,
+    authorize: Callable[[], Awaitable[object]],
 ) -> bytes:
     """Return the body as it was sent.
 
-    `admit` is awaited before more than `UNKNOWN_LIMIT` bytes are kept. It raises for a client that
-    may not send so much. Raises `BodyTooLargeError` before more than `limit` bytes are in memory,
-    and `RequestTimeoutError` for a body that pauses or comes too slowly.
+    `authorize` is awaited before more than `UNAUTHENTICATED_BODY_LIMIT` bytes are kept. It raises
+    for a client that may not send so much. Raises `BodyTooLargeError` before more than `limit`
+    bytes are in memory, and `RequestTimeoutError` for a body that pauses or comes too slowly.
     """
     declared = request.headers.get("content-length", "")
     expected = int(declared) if declared.isdigit() else 0
     if expected > limit:
         raise _too_large(limit)
-    admitted = expected > UNKNOWN_LIMIT
-    if admitted:
-        await admit()
+    authorized = expected > UNAUTHENTICATED_BODY_LIMIT
+    if authorized:
+        await authorize()
     chunks: list[bytes] = []
     length = 0
     clock = asyncio.get_running_loop().time
     start = clock()
     try:
-        async with asyncio.timeout(patience) as time_left:
+        async with asyncio.timeout(body_timeout) as time_left:
             async for chunk in request.stream():
                 length += len(chunk)
                 if length > limit:
                     raise _too_large(limit)
                 chunks.append(chunk)
-                if length > UNKNOWN_LIMIT and not admitted:
-                    # It declared no length. How long this takes is not the client's fault.
+                if length > UNAUTHENTICATED_BODY_LIMIT and not authorized:
+                    # The client declared no length. It must not pay for the time of this check.
                     time_left.reschedule(None)
                     begun = clock()
-                    await admit()
-                    admitted = True
+                    await authorize()
+                    authorized = True
                     start += clock() - begun
-                if patience is not None:
-                    time_left.reschedule(min(clock(), start + length / SLOWEST) + patience)
+                if body_timeout is not None:
+                    time_left.reschedule(
+                        min(clock(), start + length / MIN_BYTES_PER_SECOND) + body_timeout
+                    )
     except TimeoutError as error:
         raise RequestTimeoutError(
             f"The body came too slowly: {length} bytes in {clock() - start:.0f} s. Send it at once."
@@ -127,8 +132,8 @@ def _too_large(limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(f"The body is longer than {limit} bytes. Send less in one request.")
 
 
-class Heads:
-    """Refuses, before anything is read, requests whose head no route should have to look at."""
+class HeadLimits:
+    """Rejects requests with an invalid head, before anything else looks at them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -155,18 +160,18 @@ def _head_error(scope: Scope) -> ApiError | None:
 
 @frozen
 class Rate:
-    """So many requests in so many seconds; all of them may come at once."""
+    """At most `requests` in `seconds`; all of them may come at once."""
 
     requests: int
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> Rate:
-        """Return what `100/s`, `600/m` or `5000/h` says. Raises `ValueError`."""
-        said = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text)
-        if said is None:
+        """Return the rate that `100/s`, `600/m` or `5000/h` means. Raises `ValueError`."""
+        parsed = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text)
+        if parsed is None:
             raise ValueError(f"{text!r} is not a rate. Write 100/s, 600/m or 5000/h.")
-        return cls(int(said[1]), {"s": 1.0, "m": 60.0, "h": 3600.0}[said[2]])
+        return cls(int(parsed[1]), {"s": 1.0, "m": 60.0, "h": 3600.0}[parsed[2]])
 
 
 @define
@@ -176,7 +181,7 @@ class _Bucket:
 
 
 class RateLimiter:
-    """A token bucket for each key that has been let in: others cannot fill the memory."""
+    """A token bucket for each valid key: other keys cannot fill the memory."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate

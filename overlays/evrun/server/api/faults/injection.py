@@ -26,7 +26,7 @@ MARK = "Evrun-Fault"
 """The header of an answer that is made up."""
 
 
-class Injection:
+class FaultMiddleware:
     """The application with faults."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
