@@ -1,7 +1,7 @@
-"""The command `evrun`, from its first moment.
+"""The command `evrun`, from its first moment, and what Ctrl-C does to it.
 
-A module of its own, beside the package, which takes a quarter of a second to import: Ctrl-C
-meanwhile ends the process and prints no trace of what was imported just then.
+The module stands beside the package, because the package takes a quarter of a second to import.
+Ctrl-C ends the process in that time, without a traceback.
 """
 
 from __future__ import annotations
@@ -19,13 +19,26 @@ INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command line, and exit with its status."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not under `nohup`
-        signal.signal(signal.SIGINT, leave)
+    exit_on_interrupt()
     from evrun.cli import main as run  # noqa: PLC0415 - see above
 
     run()
 
 
-def leave(_signal: int, _frame: FrameType | None) -> None:
-    """End the process at once. A signal handler for moments in which there is nothing to undo."""
+def exit_on_interrupt() -> None:
+    """Let Ctrl-C end the process at once, while there is nothing to undo.
+
+    A process that ignores SIGINT, as under `nohup`, goes on ignoring it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit)
+
+
+def raise_on_interrupt() -> None:
+    """Let Ctrl-C raise `KeyboardInterrupt` again, after `exit_on_interrupt`."""
+    if signal.getsignal(signal.SIGINT) is _exit:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from evrun._headers import API_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import httpx
-
-API_KEY_HEADER: Final = "X-API-KEY"
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of a body that an error carries, of the request and of the answer."""
@@ -62,8 +62,8 @@ class SentRequest:
             words.append(f"-X {self.method}")
         words.append(shlex.quote(self.url))
         for name, value in self.headers:
-            if name.lower() == API_KEY_HEADER.lower():
-                words.append(f'-H "{API_KEY_HEADER}: $EVRUN_API_KEY"')
+            if name.lower() == API_KEY.lower():
+                words.append(f'-H "{API_KEY}: $EVRUN_API_KEY"')
             elif name.lower() not in _OWN_TO_HTTP:
                 # curl leaves out `Name:`; with a semicolon it sends it, empty.
                 words.append(f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}")

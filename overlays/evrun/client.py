@@ -427,7 +427,7 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
             'without a NUL character, such as "evals.db".'
         )
     try:
-        from evrun.server.errors import DatabaseUnusable
+        from evrun.server.errors import DatabaseUnusableError
         from evrun.server.hosting.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ConfigurationError(
@@ -436,5 +436,5 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
         ) from error
     try:
         return EmbeddedServer(path)
-    except DatabaseUnusable as error:
+    except DatabaseUnusableError as error:
         raise ConfigurationError(str(error)) from error

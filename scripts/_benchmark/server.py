@@ -34,12 +34,13 @@ OUTPUT = "x" * 800
 # `evrun serve`, with as many writes in one commit as the first argument says.
 SERVER = """
 import sys
-from evrun.server import group_commit
+from evrun.server import Database
+from evrun.server.db import group_commit
 from evrun.server.hosting.serve import Settings, listen, serve
 group_commit.BATCH = int(sys.argv[1])
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
-serve(sys.argv[2], listener, Settings(access_log="off"))
+serve(Database(sys.argv[2]), listener, Settings(access_log="off"))
 """
 
 

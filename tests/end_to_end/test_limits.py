@@ -17,7 +17,7 @@ from attrs import frozen
 from _support.commands import evrun, new_key, serving
 from _support.raw_http import connect, end, received, replies, request, send
 from evrun import Evrun
-from evrun.server.api.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNKNOWN_LIMIT
+from evrun.server.api.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNAUTHENTICATED_BODY_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +127,10 @@ def test_strangers_take_no_memory(tmp_path: Path) -> None:
 def test_whoever_may_not_send_a_long_body_is_refused_before_it(served: Served) -> None:
     """Nothing of it is waited for: neither a stranger's nor that of a key that only reads."""
     for key, status in (("evk_unknown", 401), (served.reader, 403), (served.key, 408)):
-        headers = {"X-API-KEY": key, "Content-Length": str(UNKNOWN_LIMIT + 1)}
+        headers = {"X-API-KEY": key, "Content-Length": str(UNAUTHENTICATED_BODY_LIMIT + 1)}
         (reply,) = send(served.base_url, request("POST", "/v4/projects", headers))
         assert reply.status == status
-    headers = {"X-API-KEY": served.reader, "Content-Length": str(UNKNOWN_LIMIT)}
+    headers = {"X-API-KEY": served.reader, "Content-Length": str(UNAUTHENTICATED_BODY_LIMIT)}
     (reply,) = send(served.base_url, request("POST", "/v4/projects", headers))
     assert reply.status == 408
 

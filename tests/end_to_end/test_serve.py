@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvicorn
 from attrs import frozen
+from click.testing import CliRunner
 
 from _support.commands import evrun, new_key, serving
 from _support.running_run import prepare
 from _support.serve_process import said_at_start
 from evrun import AsyncEvrun, AuthenticationError, Evrun, UnprocessableEntityError
+from evrun.cli.app import app
 from evrun.cli.serve import _listen
+from evrun.server.db.backends.sqlite import Sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +245,24 @@ def test_no_answer_waits_for_an_acknowledgement() -> None:
         listener.accept()[0] as connection,
     ):
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_database_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server goes on with the database in which the command looked for keys."""
+    opened: list[Sqlite] = []
+    really = Sqlite.open
+
+    def open_(self: Sqlite) -> None:
+        opened.append(self)
+        really(self)
+
+    async def stop_at_once(_: uvicorn.Server) -> None:
+        """Serve nothing."""
+
+    monkeypatch.setattr(Sqlite, "open", open_)
+    monkeypatch.setattr(uvicorn.Server, "main_loop", stop_at_once)
+    monkeypatch.setattr("evrun.server.hosting.serve.LOGGING_CONFIG", None)
+    monkeypatch.setattr("evrun.cli.serve.exit_on_interrupt", lambda: None)
+    database = ("--database", str(tmp_path / "a.db"))
+    result = CliRunner().invoke(app, ["serve", "--port", "0", "--access-log", "off", *database])
+    assert (result.exit_code, len(opened)) == (0, 1), result.output

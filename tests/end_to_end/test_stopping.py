@@ -15,7 +15,7 @@ from _support import SUPPORT
 from _support.commands import COMMAND, environment
 from _support.transfers import make_run, write
 from evrun import Evrun
-from evrun.server.hosting.supervisor import pause
+from evrun.server.hosting.supervisor import restart_delay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,13 +138,13 @@ def test_a_worker_that_dies_at_once_is_replaced_after_a_pause() -> None:
                 began.append(float(line.split()[1]))
         supervisor.terminate()
         assert supervisor.wait(60) == 0
-    assert began[1] - began[0] >= pause(1)
+    assert began[1] - began[0] >= restart_delay(1)
 
 
 def test_pauses_double_up_to_some_seconds() -> None:
     """A worker that has worked for a while is replaced at once."""
-    assert [pause(losses) for losses in range(7)] == [0, 0.5, 1, 2, 4, 8, 8]
-    assert pause(10_000) == 8
+    assert [restart_delay(losses) for losses in range(7)] == [0, 0.5, 1, 2, 4, 8, 8]
+    assert restart_delay(10_000) == 8
 
 
 def test_workers_that_never_start_end_all() -> None:

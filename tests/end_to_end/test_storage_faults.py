@@ -24,7 +24,7 @@ from _support.load_threads import Load, load_on
 from _support.serve_process import Service, service
 from _support.small_disks import full, immutable, read_only, small_disk
 from evrun import AsyncEvrun, ConfigurationError, Evrun, ServerError
-from evrun.server.hosting.serve import GRACE
+from evrun.server.hosting.serve import CLOSE_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +148,7 @@ def test_a_stop_while_postgresql_hangs(
         assert not any(each.done() for each in asked)
         before = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - before < 1 + GRACE + 10
+        assert time.monotonic() - before < 1 + CLOSE_TIMEOUT + 10
         for each in asked:
             assert each.result().status_code == 500
             assert "it may be done all the same" in each.result().text

@@ -17,11 +17,11 @@ from attrs import evolve
 from _support.commands import environment
 from _support.raw_http import Reply, connect, request, send
 from evrun import ConfigurationError, RateLimitedError
-from evrun.server.hosting.serve import DRAIN
+from evrun.server.hosting.serve import DRAIN_TIMEOUT
 from evrun.testing import (
+    ConnectionLimits,
     Drop,
     Faults,
-    Limits,
     Rate,
     Rule,
     Schedule,
@@ -232,7 +232,8 @@ def test_the_fixtures_give_what_the_page_says(tmp_path: Path) -> None:
 
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[Server]:
-    settings = evolve(SETTINGS, limits=Limits(patience=0.2), body_limit=1000, rate=Rate(20, 3600))
+    limits = ConnectionLimits(head_timeout=0.2, body_timeout=0.2, write_timeout=0.2)
+    settings = evolve(SETTINGS, limits=limits, body_limit=1000, rate=Rate(20, 3600))
     with Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings) as server:
         yield server
 
@@ -266,7 +267,7 @@ def test_the_limits_of_evrun_serve_hold(limited: Server) -> None:
 
 def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
     """As `evrun serve --max-connections` does."""
-    settings = evolve(SETTINGS, limits=Limits(connections=3))
+    settings = evolve(SETTINGS, limits=ConnectionLimits(max_connections=3))
     with (
         Server(f"sqlite:///{tmp_path / 'evrun.db'}", settings=settings) as server,
         ExitStack() as stack,
@@ -290,7 +291,7 @@ def test_a_rate_holds(limited: Server) -> None:
 
 def test_the_limits_are_those_of_evrun_serve() -> None:
     """Unless others are given: only the access log and the time to finish in differ."""
-    assert evolve(SETTINGS, access_log="text", drain=DRAIN) == Settings()
+    assert evolve(SETTINGS, access_log="text", drain_timeout=DRAIN_TIMEOUT) == Settings()
 
 
 def test_it_speaks_tls(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 # Those for type-checkers only count too.
 ROOMS = (
     # An error carries what was sent.
-    ("errors", "_redaction", "_version", "_files", "_extras", "_yaml"),
+    ("errors", "_headers", "_redaction", "_version", "_files", "_extras", "_yaml"),
     ("ids",),
     ("results", "sorting", "middleware"),
     ("logged",),
@@ -52,7 +52,7 @@ ROOMS = (
 )
 WINGS = (("errors",), ("db",), ("store",), ("api",), ("hosting",), ("",))
 """The same, of the server."""
-LENT_TO_THE_SERVER = {"errors", "_version", "_files"}
+LENT_TO_THE_SERVER = {"errors", "_headers", "_version", "_files"}
 OPENS_A_SERVER = {"_client", "client", "testing", "cli"}
 
 

@@ -19,7 +19,7 @@ from evrun.errors import ConfigurationError
 from evrun.server.db.backup import back_up
 from evrun.server.db.database import Database
 from evrun.server.db.tables import idempotency_keys, logs, results
-from evrun.server.errors import DatabaseUnusable
+from evrun.server.errors import DatabaseUnusableError
 from evrun.server.hosting.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -161,17 +161,17 @@ def test_what_is_no_database_is_not_backed_up(file: Path, tmp_path: Path) -> Non
     """The sentence says why, nothing is made, and an older backup stays."""
     copy = tmp_path / "copy.db"
     copy.write_bytes(b"yesterday")
-    with pytest.raises(DatabaseUnusable, match="no such file to back up"):
+    with pytest.raises(DatabaseUnusableError, match="no such file to back up"):
         back_up(f"sqlite:///{file}", copy)
     assert not file.exists()
     sqlite3.connect(file).execute("CREATE TABLE recipes (id)").connection.close()
-    with pytest.raises(DatabaseUnusable, match=r"no database of evrun's"):
+    with pytest.raises(DatabaseUnusableError, match=r"no database of evrun's"):
         back_up(f"sqlite:///{file}", copy)
     file.write_bytes(b"no database, just text" * 100)
-    with pytest.raises(DatabaseUnusable, match="file is not a database"):
+    with pytest.raises(DatabaseUnusableError, match="file is not a database"):
         back_up(f"sqlite:///{file}", copy)
     for url in ("evals.db", "mysql://host/evals", "sqlite://"):
-        with pytest.raises(DatabaseUnusable):
+        with pytest.raises(DatabaseUnusableError):
             back_up(url, copy)
     assert copy.read_bytes() == b"yesterday"
     assert [each.name for each in tmp_path.iterdir() if each.suffix == ".part"] == []
@@ -187,7 +187,7 @@ def test_a_damaged_database_is_told(file: Path, tmp_path: Path) -> None:
         for page in range(2 * 4096, size, 4096):
             stream.seek(page)
             stream.write(b"\xff" * 64)
-    with pytest.raises(DatabaseUnusable):
+    with pytest.raises(DatabaseUnusableError):
         back_up(f"sqlite:///{file}", tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 
@@ -199,12 +199,12 @@ def test_the_database_itself_is_not_replaced(file: Path, tmp_path: Path) -> None
     link = tmp_path / "link.db"
     link.symlink_to(file)
     for path in (file, link):
-        with pytest.raises(DatabaseUnusable, match="is the database itself"):
+        with pytest.raises(DatabaseUnusableError, match="is the database itself"):
             back_up(f"sqlite:///{file}", path)
     other = tmp_path / "other.db"
     shutil.copy(file, other)
     other.with_name("other.db-wal").write_bytes(b"")
-    with pytest.raises(DatabaseUnusable, match="a database that is in use"):
+    with pytest.raises(DatabaseUnusableError, match="a database that is in use"):
         back_up(f"sqlite:///{file}", other)
     database.close()
 
@@ -221,13 +221,15 @@ def test_postgresql_without_its_tool_is_told(
 ) -> None:
     """The sentence names what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DatabaseUnusable, match="pg_dump in PATH"):
+    with pytest.raises(DatabaseUnusableError, match="pg_dump in PATH"):
         back_up("postgresql+psycopg://u:secret@127.0.0.1:1/d", tmp_path / "copy")
 
 
 def test_a_failed_dump_tells_what_postgresql_said(tmp_path: Path) -> None:
     """Its own words, without the password, and no file."""
-    with pytest.raises(DatabaseUnusable, match="could not be dumped: pg_dump: error") as caught:
+    with pytest.raises(
+        DatabaseUnusableError, match="could not be dumped: pg_dump: error"
+    ) as caught:
         back_up("postgresql+psycopg://u:secret@127.0.0.1:1/d", tmp_path / "copy")
     assert "secret" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from _support.databases import KINDS, fresh, restore
 from _support.served import Api
-from evrun.server import DatabaseUnusable
+from evrun.server import DatabaseUnusableError
 from evrun.server.db.database import Database
 from evrun.server.db.migrations import FOLDER, REVISIONS
 from evrun.server.db.tables import METADATA
@@ -106,7 +106,9 @@ def test_a_newer_database_is_refused(database: Database) -> None:
     """The sentence says to upgrade, and nothing is touched."""
     database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     database.close()
-    with pytest.raises(DatabaseUnusable, match=r"newer evrun \(schema 9999.*pip install -U evrun"):
+    with pytest.raises(
+        DatabaseUnusableError, match=r"newer evrun \(schema 9999.*pip install -U evrun"
+    ):
         database.open()
 
 

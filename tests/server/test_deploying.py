@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from evrun.cli.app import app
 from evrun.server import Database, create_app
-from evrun.server.api.access_log import Exchange, refused
+from evrun.server.api.access_log import AccessRecord, rejected
 from evrun.server.api.metrics import Metrics
 from evrun.server.db.backends.postgresql import CONNECTIONS
 from evrun.testing import Server
@@ -212,7 +212,7 @@ def test_prometheus_asks_for_what_there_is() -> None:
     assert target == f"{words[words.index('--host') + 1]}:{words[words.index('--port') + 1]}"
     assert f"127.0.0.1:{target.partition(':')[2]}:8000" in composed()["services"]["server"]["ports"]
     metrics = Metrics()
-    metrics(refused(None, 400, 0))
+    metrics(rejected(None, 400, 0))
     application = create_app(Database("sqlite:///never-opened.db"), metrics=metrics)
     assert job["metrics_path"] in {getattr(each, "path", None) for each in application.routes}
     shown = generate_latest(metrics._registry).decode()
@@ -244,7 +244,7 @@ def commands(command: click.Command) -> Iterator[list[str]]:
 def test_the_page_names_every_field_of_the_access_log() -> None:
     """Those of the code, in order."""
     line = " ".join(PAGE.split()).partition("a line is an object: ")[2].partition(".")[0]
-    assert re.findall(r"`(\w+)`", line) == [each.name for each in fields(Exchange)]
+    assert re.findall(r"`(\w+)`", line) == [each.name for each in fields(AccessRecord)]
 
 
 def composed() -> Any:

@@ -156,7 +156,7 @@ def test_cancelling_reaches_a_request_that_was_just_handed_over(
     slow: Slow, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request starts the server: there is no moment at which it cannot be taken back."""
-    submit = embedded._Cell.submit
+    submit = embedded._ServerState.submit
 
     def lingering(*given: Any) -> Any:
         future = submit(*given)
@@ -164,7 +164,7 @@ def test_cancelling_reaches_a_request_that_was_just_handed_over(
         threading.Event().wait(0.3)
         return future
 
-    monkeypatch.setattr(embedded._Cell, "submit", lingering)
+    monkeypatch.setattr(embedded._ServerState, "submit", lingering)
     test_cancelling_reaches_the_application(slow, file)
 
 
@@ -172,7 +172,7 @@ def test_closing_ends_what_does_not_end(
     slow: Slow, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that outlives the drain gets httpx's ReadError."""
-    monkeypatch.setattr("evrun.server.hosting.loop_thread.DRAIN", 0.05)
+    monkeypatch.setattr("evrun.server.hosting.loop_thread.DRAIN_TIMEOUT", 0.05)
     server = EmbeddedServer(file)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(_client(server, timeout=None).get, "/wait")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from _support.served import Api, make_run
-from evrun.server import NotFound
+from evrun.server import NotFoundError
 from evrun.server.db.database import Database
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import organisations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
     from sqlalchemy import Connection
 
-    from evrun.server.errors import Refusal
+    from evrun.server.errors import ApiError
 
 
 def adding(name: str, then: Exception | None = None) -> Callable[[Connection], str]:
@@ -108,12 +108,12 @@ def test_a_refusal_undoes_only_itself(database: Database) -> None:
     kept, refused, kept_too, broken = together(
         database,
         adding("a"),
-        adding("b", NotFound("b is not there")),
+        adding("b", NotFoundError("b is not there")),
         adding("c"),
         adding("d", ZeroDivisionError("a defect")),
     )
     assert (kept.result(10), kept_too.result(10)) == ("a", "c")
-    with pytest.raises(NotFound, match="b is not there"):
+    with pytest.raises(NotFoundError, match="b is not there"):
         refused.result(10)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         broken.result(10)
@@ -165,13 +165,13 @@ class Adding:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
 
-    def __call__(self, connection: Connection, names: Sequence[str]) -> list[str | Refusal]:
+    def __call__(self, connection: Connection, names: Sequence[str]) -> list[str | ApiError]:
         self.calls.append(list(names))
-        answers: list[str | Refusal] = []
+        answers: list[str | ApiError] = []
         for name in names:
             if name == "defect":
                 raise ZeroDivisionError
-            answers.append(NotFound(name) if name == "refused" else adding(name)(connection))
+            answers.append(NotFoundError(name) if name == "refused" else adding(name)(connection))
         return answers
 
 
@@ -182,7 +182,7 @@ def test_what_is_of_a_kind_is_asked_at_once(database: Database) -> None:
         database, (one, "a"), (two, "b"), (one, "refused"), (one, "c"), (two, "d")
     )
     assert [each.result(10) for each in (a, b, c, d)] == ["a", "b", "c", "d"]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         refused.result(10)
     assert (one.calls, two.calls) == ([["a", "refused", "c"]], [["b", "d"]])
     assert names(database) == {"a", "b", "c", "d"}
@@ -201,7 +201,7 @@ def test_what_fails_at_once_is_asked_one_by_one(database: Database) -> None:
 
 def test_a_question_that_is_refused_alone_raises(database: Database) -> None:
     """Nobody else waits: the answer is the same."""
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         database.ask("x", Adding(), "refused").result(10)
     assert database.ask("x", Adding(), "a").result(10) == "a"
 
@@ -272,8 +272,8 @@ def test_a_machine_without_threads_keeps_nobody_waiting(
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", no_thread)
         assert database.write(adding("here")) == "here"
-        with pytest.raises(NotFound, match="refused"):
-            database.write(adding("undone", then=NotFound("refused")))
+        with pytest.raises(NotFoundError, match="refused"):
+            database.write(adding("undone", then=NotFoundError("refused")))
     assert database.write(adding("in a thread")) == "in a thread"
     assert names(database) == {"here", "in a thread"}
 

@@ -16,13 +16,13 @@ from sqlalchemy import func, select, update
 from _support.served import Api, Run, conforms, contract_operations
 from evrun import __version__
 from evrun.server import create_key
-from evrun.server.api.app import CAPABILITIES, create_app
+from evrun.server.api.app import ANNOUNCED, create_app
 from evrun.server.api.routes import OPERATIONS
 from evrun.server.db.database import Database
 from evrun.server.db.organisations import find_or_create
 from evrun.server.db.tables import api_keys, evaluation_runs, idempotency_keys
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 from evrun.server.store import idempotency, scope
 from evrun_models.contract import SHA256
 
@@ -216,7 +216,7 @@ def test_a_key_expires_a_day_after_its_first_use(
     assert send(run, "k", output="y").status_code == 201
     assert complaint(send(run, "k", output="x")) == REUSED
     assert outputs(run) == ["y", "x"]
-    announced = re.fullmatch(r"idempotency=(\d+), batch=\d+", CAPABILITIES)
+    announced = re.fullmatch(r"idempotency=(\d+), batch=\d+", ANNOUNCED)
     assert announced is not None
     assert timedelta(seconds=int(announced[1])) == timedelta(hours=24)
 
@@ -310,7 +310,7 @@ def test_one_log_for_each_key(run: Run, requests: list[tuple[str, str]], togethe
 
 def test_every_answer_announces_it(database: Database) -> None:
     """Whatever the status, and where nothing is too; `/healthz` says which server it is."""
-    host = Host(create_app(database, local_key="k"))
+    host = LoopThread(create_app(database, local_key="k"))
     try:
         for method, path, key, status in (
             ("GET", "/v4/projects", "k", 200),

@@ -11,13 +11,22 @@ import pytest
 from sqlalchemy import update
 
 from _support.served import BASE_URL, Api, Run, contract_operations
-from evrun.server import Conflict, Database, NotFound, Rule, create_key, list_keys, revoke_key
+from evrun.server import (
+    ConflictError,
+    Database,
+    InvalidValueError,
+    NotFoundError,
+    create_key,
+    list_keys,
+    revoke_key,
+)
 from evrun.server.api.app import create_app
-from evrun.server.api.limits import UNKNOWN_LIMIT, Rate
+from evrun.server.api.limits import UNAUTHENTICATED_BODY_LIMIT, Rate
 from evrun.server.db.tables import api_keys
+from evrun.server.errors import UnauthenticatedError
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
-from evrun.server.store.api_keys import SCOPES, Authenticator, KeyScope, Unauthenticated
+from evrun.server.hosting.loop_thread import LoopThread
+from evrun.server.store.api_keys import SCOPES, Authenticator, KeyScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +44,10 @@ def test_a_key_opens_the_default_organisation(database: Database, api: Api) -> N
 
 def test_a_long_body_counts_once(database: Database) -> None:
     """Its key is looked up before and after it is read; the request is one of the key's rate."""
-    host = Host(create_app(database, local_key="k", rate=Rate(2, 3600)))
+    host = LoopThread(create_app(database, local_key="k", rate=Rate(2, 3600)))
     try:
         for name, status in (("a", 201), ("b", 201), ("c", 429)):
-            body = b'{"name": "%s"}' % name.encode() + b" " * UNKNOWN_LIMIT
+            body = b'{"name": "%s"}' % name.encode() + b" " * UNAUTHENTICATED_BODY_LIMIT
             headers = {"X-API-KEY": "k"}
             request = httpx.Request("POST", f"{BASE_URL}/projects", headers=headers, content=body)
             assert host.submit(request, body).result(30).status_code == status
@@ -52,7 +61,7 @@ def test_only_a_key_that_was_good_is_met(database: Database) -> None:
     assert not authenticator.has_met(key)
     database.read(lambda connection: authenticator.authenticate(connection, key))
     assert authenticator.has_met(key)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(UnauthenticatedError):
         database.read(lambda connection: authenticator.authenticate(connection, "stranger"))
     assert not authenticator.has_met("stranger")
 
@@ -77,14 +86,14 @@ def test_a_revoked_key_stops_at_once(database: Database, api: Api, by: str) -> N
     assert response.status_code == 401
     assert "revoked" in response.json()["detail"]
     assert response.headers["WWW-Authenticate"]
-    with pytest.raises(NotFound, match="No key in use"):
+    with pytest.raises(NotFoundError, match="No key in use"):
         revoke_key(database, "ci")
 
 
 def test_a_name_in_use_is_not_given_twice(database: Database) -> None:
     """After it was revoked it may be."""
     create_key(database, "ci")
-    with pytest.raises(Conflict, match="already"):
+    with pytest.raises(ConflictError, match="already"):
         create_key(database, "ci")
     revoke_key(database, "ci")
     create_key(database, "ci")
@@ -96,7 +105,9 @@ def test_a_name_in_use_is_not_given_twice(database: Database) -> None:
 )
 def test_a_name_that_cannot_be_shown_is_refused(database: Database, name: str) -> None:
     """It stands in lists and in answers: one to 200 printable characters."""
-    with pytest.raises(Rule, match="has 1 to 200 printable characters, in one line") as caught:
+    with pytest.raises(
+        InvalidValueError, match="has 1 to 200 printable characters, in one line"
+    ) as caught:
         create_key(database, name)
     assert str(caught.value).isprintable()
     create_key(database, "x" * 200)
@@ -164,7 +175,7 @@ def test_a_key_expires(database: Database, api: Api) -> None:
     """Before its end it is good, from then on 401 says when it was; its name is free again."""
     good = create_key(database, "ci", expires_in=timedelta(days=30))
     assert Api(api.http._transport, good).send("Projects_list").status_code == 200
-    with pytest.raises(Conflict, match="already"):
+    with pytest.raises(ConflictError, match="already"):
         create_key(database, "ci")
     revoke_key(database, "ci")
     expired = create_key(database, "ci", expires_in=timedelta(0))

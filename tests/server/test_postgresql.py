@@ -15,7 +15,13 @@ from attrs import evolve
 from sqlalchemy import create_engine, func, make_url, select, text, update
 
 from _support.served import Api, Run, make_evaluator
-from evrun.server import Conflict, DatabaseUnusable, Unavailable, create_key, list_keys
+from evrun.server import (
+    ConflictError,
+    DatabaseUnusableError,
+    UnavailableError,
+    create_key,
+    list_keys,
+)
 from evrun.server.db.database import Database
 from evrun.server.db.tables import api_keys, evaluation_runs, logs
 from evrun.server.hosting.embedded import EmbeddedServer
@@ -192,7 +198,7 @@ def test_names_of_keys_are_given_once(database: Database, url: str) -> None:
     def create(each: Database) -> bool:
         try:
             create_key(each, "ci")
-        except Conflict:
+        except ConflictError:
             return False
         return True
 
@@ -238,7 +244,7 @@ def test_reading_sees_one_state_and_writes_nothing(database: Database) -> None:
         return [before, connection.execute(count).scalar_one()]
 
     assert database.read(read) == [0, 0]
-    with pytest.raises(Unavailable, match="read-only"):
+    with pytest.raises(UnavailableError, match="read-only"):
         database.read(lambda c: c.exec_driver_sql("DELETE FROM api_keys"))
 
 
@@ -286,7 +292,7 @@ def test_a_lock_is_waited_for_once(
         return [future.exception(60) for future in futures]  # type: ignore[misc]
 
     refusals = database.write(hold)
-    assert {type(refusal) for refusal in refusals} == {Unavailable}
+    assert {type(refusal) for refusal in refusals} == {UnavailableError}
     assert sum(begun) <= 8  # as many as have a thread to wait in
     impatient.close()
 
@@ -307,7 +313,7 @@ def test_a_connection_lost_in_the_middle_is_503(database: Database) -> None:
         connection.execute(api_keys.delete())
         connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with pytest.raises(Unavailable, match=r"starting or stopping|cannot be reached"):
+    with pytest.raises(UnavailableError, match=r"starting or stopping|cannot be reached"):
         database.write(work)
     create_key(database, "afterwards")
 
@@ -330,7 +336,7 @@ def test_a_transaction_that_postgresql_ends_is_503(
         time.sleep(0.5)
         connection.execute(api_keys.delete())
 
-    with pytest.raises(Unavailable, match=sentence):
+    with pytest.raises(UnavailableError, match=sentence):
         database.write(work)
     create_key(database, "afterwards")
 
@@ -362,7 +368,7 @@ def test_a_server_that_says_nothing_cannot_be_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         database = Database(f"postgresql://u@127.0.0.1:{port}/d?connect_timeout=2")
-        with pytest.raises(Unavailable, match="PostgreSQL cannot be reached. Does it run"):
+        with pytest.raises(UnavailableError, match="PostgreSQL cannot be reached. Does it run"):
             database.open()
 
 
@@ -405,7 +411,7 @@ def test_a_pool_without_threads_keeps_nobody_waiting(
         connection.execute(select(api_keys).with_for_update())
         with monkeypatch.context() as short:
             short.setattr(threading.Thread, "start", no_thread)
-            with pytest.raises(Unavailable, match="no thread left"):
+            with pytest.raises(UnavailableError, match="no thread left"):
                 database.write(lambda connection: connection.execute(change).rowcount)
 
     other.write(hold)
@@ -421,7 +427,7 @@ def test_where_nothing_is_reached(url: str) -> None:
         (nowhere.set(query={"host": "/no/such/folder"}), "No such file or directory"),
     ):
         database = Database(address.render_as_string(hide_password=False))
-        with pytest.raises((Unavailable, DatabaseUnusable), match=reason) as caught:
+        with pytest.raises((UnavailableError, DatabaseUnusableError), match=reason) as caught:
             database.open()
         assert "secret" not in str(caught.value) + repr(database)
 
@@ -445,7 +451,7 @@ def test_somebody_elses_database_is_refused(postgres: Postgres) -> None:
         connection.exec_driver_sql("CREATE TABLE recipes (id int)")
         connection.exec_driver_sql("INSERT INTO recipes VALUES (1)")
     before = everything()
-    with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
+    with pytest.raises(DatabaseUnusableError, match=r"something else \(recipes…\)"):
         Database(url).open()
     assert everything() == before
     engine.dispose()

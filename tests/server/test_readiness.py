@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from evrun.server import Database, Unavailable
+from evrun.server import Database, UnavailableError
 from evrun.server.api.app import create_app
 from evrun.server.api.lifecycle import Lifecycle
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class Absent(Database):
     """A database that cannot be reached, after it was opened."""
 
     def read(self, work: Callable[[Any], Any]) -> Any:
-        raise Unavailable("The disk is gone.", retry_after=7)
+        raise UnavailableError("The disk is gone.", retry_after=7)
 
 
 class Silent(Database):
@@ -40,15 +40,15 @@ class Silent(Database):
 
 
 @contextmanager
-def hosted(database: Database, lifecycle: Lifecycle | None = None) -> Iterator[Host]:
-    host = Host(create_app(database, local_key="k", lifecycle=lifecycle))
+def hosted(database: Database, lifecycle: Lifecycle | None = None) -> Iterator[LoopThread]:
+    host = LoopThread(create_app(database, local_key="k", lifecycle=lifecycle))
     try:
         yield host
     finally:
         host.stop()
 
 
-def get(host: Host, path: str) -> httpx.Response:
+def get(host: LoopThread, path: str) -> httpx.Response:
     request = httpx.Request("GET", f"http://evrun.test{path}", headers={"X-API-KEY": "k"})
     return host.submit(request, b"").result(30)
 

@@ -16,7 +16,7 @@ from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.api.routes import OPERATIONS
 from evrun.server.db.database import Database
 from evrun.server.db.tables import logs
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -344,7 +344,7 @@ def test_a_defect_is_500_without_a_trace(
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(Database, "read", defect)
-    host = Host(create_app(database, local_key="k"))
+    host = LoopThread(create_app(database, local_key="k"))
     try:
         path = f"{BASE_URL}/projects/a%0AERROR:%20forged"
         request = httpx.Request("GET", path, headers={"X-API-KEY": "k"})

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Engine, event, insert, make_url
 
 from _support.served import Api, make_run_with, required
-from evrun.server import DatabaseUnusable, Unavailable, create_key, list_keys
+from evrun.server import DatabaseUnusableError, UnavailableError, create_key, list_keys
 from evrun.server.api.app import create_app
 from evrun.server.db.backends.sqlite import Sqlite
 from evrun.server.db.backup import back_up
@@ -18,7 +18,7 @@ from evrun.server.db.database import Database
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import organisations
 from evrun.server.hosting.embedded import EmbeddedServer
-from evrun.server.hosting.loop_thread import Host
+from evrun.server.hosting.loop_thread import LoopThread
 from evrun.server.store.scope import now
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def test_somebody_elses_database_is_refused(file: Path) -> None:
     connection.execute("CREATE TABLE recipes (id)")
     connection.close()
     recipes = file.read_bytes()
-    with pytest.raises(DatabaseUnusable, match=r"something else \(recipes…\)"):
+    with pytest.raises(DatabaseUnusableError, match=r"something else \(recipes…\)"):
         Database(f"sqlite:///{file}").open()
     assert file.read_bytes() == recipes
     text = b"no database, just text" * 100
     file.write_bytes(text)
-    with pytest.raises(DatabaseUnusable, match="not a SQLite database"):
+    with pytest.raises(DatabaseUnusableError, match="not a SQLite database"):
         Database(f"sqlite:///{file}").open()
     assert file.read_bytes() == text
     assert list(file.parent.iterdir()) == [file]
@@ -101,7 +101,7 @@ def test_a_file_has_the_name_it_was_given(name: str, tmp_path: Path, sqlite_temp
 )
 def test_a_url_that_cannot_be_opened(url: str, sentence: str) -> None:
     """The sentence says what to write, and shows no password."""
-    with pytest.raises(DatabaseUnusable, match=sentence) as caught:
+    with pytest.raises(DatabaseUnusableError, match=sentence) as caught:
         Database(url).open()
     assert "pw" not in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_a_locked_database_is_503(file: Path) -> None:
     A stranger does not even wait for it.
     """
     database = Database(f"sqlite:///{file}", busy_timeout=0.1)
-    host = Host(create_app(database, local_key="k"))
+    host = LoopThread(create_app(database, local_key="k"))
     blocker = sqlite3.connect(file, isolation_level=None)
     request = httpx.Request(
         "POST", "http://x/v4/projects", json={"name": "p"}, headers={"X-API-KEY": "k"}
@@ -161,7 +161,9 @@ def test_a_database_that_is_locked_when_it_is_opened(file: Path) -> None:
     blocker.execute("PRAGMA locking_mode = EXCLUSIVE")
     blocker.execute("BEGIN EXCLUSIVE")
     database = Database(f"sqlite:///{file}", busy_timeout=0.05)
-    with pytest.raises(Unavailable, match=r"evals\.db: The database is locked by another process"):
+    with pytest.raises(
+        UnavailableError, match=r"evals\.db: The database is locked by another process"
+    ):
         database.open()
     blocker.close()
     assert list_keys(database) == []
@@ -239,7 +241,7 @@ def test_a_full_disk_is_told(database: Database) -> None:
     """A write that does not fit raises Unavailable, and what was there stays readable."""
     create_key(database, "first")
     database.write(leave_no_page)
-    with pytest.raises(Unavailable, match="disk under the database is full"):
+    with pytest.raises(UnavailableError, match="disk under the database is full"):
         database.write(add_much)
     create_key(database, "second")
 
@@ -253,7 +255,7 @@ def test_a_full_disk_is_told_from_within_a_savepoint(database: Database) -> None
         with connection.begin_nested():
             add_much(connection)
 
-    with pytest.raises(Unavailable, match="disk under the database is full"):
+    with pytest.raises(UnavailableError, match="disk under the database is full"):
         database.write(work)
     assert [key.name for key in list_keys(database)] == ["first"]
 

@@ -15,11 +15,11 @@ from sqlalchemy import func, insert, select
 
 from _support.served import Api
 from evrun.errors import ConfigurationError
-from evrun.server import Unavailable, create_key, list_keys
+from evrun.server import UnavailableError, create_key, list_keys
 from evrun.server.db.database import Database
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import organisations
-from evrun.server.errors import OutcomeUnknown
+from evrun.server.errors import OutcomeUnknownError
 from evrun.server.hosting.embedded import EmbeddedServer
 from evrun.server.store.scope import now
 
@@ -198,7 +198,7 @@ def test_closing_saves_what_a_journal_held(loss: Callable[[Path], None], file: P
     for name in "ab":
         create_key(database, name)
     loss(file)
-    with pytest.raises(Unavailable, match="saves what is missing into evals"):
+    with pytest.raises(UnavailableError, match="saves what is missing into evals"):
         create_key(database, "c")
     database.close()
     assert [key.name for key in list_keys(database)] == ["a", "b"]
@@ -237,7 +237,9 @@ def test_a_file_that_goes_while_a_change_is_made(together: int, file: Path) -> N
     queued.set()
     held.result(10)
     for future in futures:
-        with pytest.raises(OutcomeUnknown, match="was moved or deleted .* may be in the file that"):
+        with pytest.raises(
+            OutcomeUnknownError, match="was moved or deleted .* may be in the file that"
+        ):
             future.result(10)
     move_back(file)
     assert database.read(count) == before + together
@@ -251,7 +253,7 @@ def test_a_new_server_begins_anew_beside_an_old_one(file: Path) -> None:
     delete(file)
     new = Database(f"sqlite:///{file}")
     create_key(new, "new")
-    with pytest.raises(Unavailable, match="was replaced by another one"):
+    with pytest.raises(UnavailableError, match="was replaced by another one"):
         list_keys(old)
     old.close()
     assert [key.name for key in list_keys(old)] == [key.name for key in list_keys(new)] == ["new"]
@@ -269,7 +271,7 @@ def test_a_connection_that_opened_another_file_is_refused(file: Path) -> None:
         raw = database._backend._reader.raw_connection()  # type: ignore[attr-defined]
         return id(raw)
 
-    with pytest.raises(Unavailable, match="was replaced by another one"):
+    with pytest.raises(UnavailableError, match="was replaced by another one"):
         database.read(work)
     database.close()
 

@@ -11,12 +11,12 @@ import pytest
 from uvicorn.server import ServerState
 
 from evrun.server.hosting import protocol
-from evrun.server.hosting.protocol import GuardedConfig, GuardedProtocol, Limits
+from evrun.server.hosting.protocol import ConnectionLimits, GuardedConfig, GuardedProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PATIENCE = 1.0
+TIMEOUT = 1.0
 ANSWER = 256 * 1024
 STEP = 0.03
 
@@ -30,7 +30,8 @@ async def answering(_: Any, __: Any, send: Any) -> None:
 @asynccontextmanager
 async def connected() -> AsyncIterator[socket.socket]:
     """Yield a client's end, with so little in between that what it takes shows at once."""
-    config = GuardedConfig(answering, limits=Limits(patience=PATIENCE), busy=answering, headers=[])
+    limits = ConnectionLimits(write_timeout=TIMEOUT)
+    config = GuardedConfig(answering, limits=limits, over_limit=answering, headers=[])
     config.load()
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -64,12 +65,12 @@ async def taken(client: socket.socket) -> int:
 async def test_an_answer_has_to_be_taken_at_a_rate(
     monkeypatch: pytest.MonkeyPatch, floor: int, connection: str, whole: bool
 ) -> None:
-    """A little all the time does not do; at the rate, it may take longer than the patience."""
-    monkeypatch.setattr(protocol, "SLOWEST", floor)
+    """A little all the time does not do; at the rate, it may take longer than the timeout."""
+    monkeypatch.setattr(protocol, "MIN_BYTES_PER_SECOND", floor)
     async with connected() as client, asyncio.timeout(60):
         loop = asyncio.get_running_loop()
         head = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n"
         await loop.sock_sendall(client, head.encode())
         begun = loop.time()
         assert (await taken(client) >= ANSWER) is whole
-        assert loop.time() - begun > PATIENCE
+        assert loop.time() - begun > TIMEOUT

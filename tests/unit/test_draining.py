@@ -6,7 +6,7 @@ import pytest
 from uvicorn import Server
 
 from evrun.server.api.lifecycle import Lifecycle
-from evrun.server.hosting.protocol import GuardedConfig, Limits
+from evrun.server.hosting.protocol import ConnectionLimits, GuardedConfig
 from evrun.server.hosting.serve import DrainingServer
 
 
@@ -22,7 +22,7 @@ async def test_what_cannot_finish_gets_its_time_once(
         given.append(self.config.timeout_graceful_shutdown)
 
     monkeypatch.setattr(Server, "shutdown", shutdown)
-    config = GuardedConfig(None, limits=Limits(), busy=None, headers=[])  # type: ignore[arg-type]
+    config = GuardedConfig(None, limits=ConnectionLimits(), over_limit=None, headers=[])  # type: ignore[arg-type]
     lifecycle = Lifecycle()
     server = DrainingServer(config, lifecycle, drain)
     if busy:

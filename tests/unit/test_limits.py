@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from evrun.server.api.limits import Rate, RateLimiter, inflate
-from evrun.server.errors import TooLarge, TooMany, Undecodable
+from evrun.server.errors import BodyTooLargeError, ContentEncodingError, RateLimitError
 
 
 class Clock:
@@ -37,7 +37,7 @@ def allowed(limiter: RateLimiter, name: str, times: int) -> int:
     for _ in range(times):
         try:
             limiter.take(name)
-        except TooMany:
+        except RateLimitError:
             continue
         count += 1
     return count
@@ -67,7 +67,7 @@ def test_the_wait_is_in_whole_seconds_and_long_enough(rate: str, seconds: int) -
     clock = Clock()
     limiter = RateLimiter(Rate.parse(rate), clock)
     allowed(limiter, "a", 10)
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(RateLimitError) as refused:
         limiter.take("a")
     assert refused.value.retry_after == seconds
     clock.now += seconds
@@ -88,7 +88,7 @@ def test_a_refused_request_costs_nothing() -> None:
 def test_inflating_stops_at_the_limit() -> None:
     """To the byte."""
     assert inflate(gzip.compress(b"x" * 100), "gzip", 100) == b"x" * 100
-    with pytest.raises(TooLarge):
+    with pytest.raises(BodyTooLargeError):
         inflate(gzip.compress(b"x" * 101), "gzip", 100)
 
 
@@ -96,5 +96,5 @@ def test_a_body_without_an_encoding_stays_as_it_is() -> None:
     """Also one that looks compressed."""
     packed = gzip.compress(b"x")
     assert inflate(packed, "", 100) == inflate(packed, "Identity", 100) == packed
-    with pytest.raises(Undecodable, match="reads gzip and identity, and not 'deflate'"):
+    with pytest.raises(ContentEncodingError, match="reads gzip and identity, and not 'deflate'"):
         inflate(packed, "deflate", 100)

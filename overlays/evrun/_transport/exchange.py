@@ -18,6 +18,7 @@ import httpx
 from attrs import define, frozen
 
 from evrun import errors
+from evrun._headers import CAPABILITIES, IDEMPOTENCY_KEY
 from evrun._transport import failures
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.logging import log_attempt, log_decision, log_outcome
@@ -52,7 +53,6 @@ COMPRESSED: ContextVar[bool] = ContextVar("evrun_compressed", default=False)
 """Whether the body of the current call is compressed: its server has announced that it reads that.
 """
 
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
 
@@ -112,7 +112,7 @@ class Announced:
 
         An answer without one takes nothing back: it may come from a proxy in between.
         """
-        for member in response.headers.get(failures.CAPABILITIES, "").split(","):
+        for member in response.headers.get(CAPABILITIES, "").split(","):
             name, _, value = member.strip().partition("=")
             if name == "idempotency":
                 self.idempotency = True

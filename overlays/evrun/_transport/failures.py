@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from evrun import errors
+from evrun._headers import CAPABILITIES, REQUEST_ID
 from evrun._redaction import BODY_LIMIT, sent
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.proxies import VIA
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
     Outcome = httpx.Response | httpx.HTTPError
 
-CAPABILITIES: Final = "Evrun-Capabilities"
-"""The header by which a server of ours is known: every answer of it has it."""
-
-_REQUEST_ID: Final = "X-Request-ID"
 _KNOWN_STATUSES: Final = frozenset(map(int, HTTPStatus))  # generated code fails on any other
 _UNSENT: Final = (
     httpx.ConnectError,
@@ -324,7 +321,7 @@ def part_error(
         json={"detail": detail},
         headers={
             each: response.headers[each]
-            for each in (_REQUEST_ID, CAPABILITIES)
+            for each in (REQUEST_ID, CAPABILITIES)
             if each in response.headers
         },
         request=alone,
@@ -339,7 +336,7 @@ def _answer(response: httpx.Response, request: httpx.Request) -> dict[str, Any]:
         "request": sent(request),
         "status": response.status_code,
         "body": response.content[:BODY_LIMIT].decode("utf-8", "replace"),
-        "request_id": response.headers.get(_REQUEST_ID),
+        "request_id": response.headers.get(REQUEST_ID),
     }
 
 

@@ -6,12 +6,11 @@ This package imports without the `cli` extra, so that the command can say what i
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Final
 
 from evrun._extras import lack
-from evrun_command import leave
+from evrun_command import raise_on_interrupt
 
 _ON_A_DATABASE: Final = ("demo", "serve", "keys", "db")  # commands that need the `server` extra
 
@@ -31,8 +30,7 @@ def main() -> None:
         sys.exit(3)
     from evrun.cli.app import app  # noqa: PLC0415 - an optional extra
 
-    if signal.getsignal(signal.SIGINT) is leave:  # as `evrun_command` left it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise_on_interrupt()
     app(prog_name="evrun")
 
 

@@ -49,10 +49,10 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     require("A database", "server")
     from evrun.server.db.database import Database  # noqa: PLC0415 - an optional extra
     from evrun.server.errors import (  # noqa: PLC0415
-        DatabaseUnusable,
-        OutcomeUnknown,
-        Refusal,
-        Unavailable,
+        ApiError,
+        DatabaseUnusableError,
+        OutcomeUnknownError,
+        UnavailableError,
     )
 
     try:
@@ -61,14 +61,14 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
             yield database
         finally:
             database.close()
-    except (DatabaseUnusable, Unavailable) as error:
+    except (DatabaseUnusableError, UnavailableError) as error:
         raise ConfigurationError(str(error)) from error
-    except OutcomeUnknown as error:
+    except OutcomeUnknownError as error:
         # Its own sentence is for whoever sent a request.
         raise ConfigurationError(
             f"The database failed while it committed: the change may be there. {in_doubt}"
         ) from error
-    except Refusal as error:
+    except ApiError as error:
         raise click.UsageError(str(error)) from error
 
 

@@ -10,8 +10,8 @@ import click
 from evrun._extras import require
 from evrun.cli.counting import counted
 from evrun.cli.database import existing, named, opened
-from evrun.cli.duration import Duration
 from evrun.cli.group import Group
+from evrun.cli.quantities import DurationType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
 
@@ -63,11 +63,11 @@ def backup(file: Path, database: str | None) -> None:
     url = database_url(database)
     require("A database", "server")
     from evrun.server.db.backup import back_up  # noqa: PLC0415 - an optional extra
-    from evrun.server.errors import DatabaseUnusable  # noqa: PLC0415
+    from evrun.server.errors import DatabaseUnusableError  # noqa: PLC0415
 
     try:
         back_up(url, file)
-    except DatabaseUnusable as error:
+    except DatabaseUnusableError as error:
         raise ConfigurationError(str(error)) from error
     click.echo(f"{file}: {file.stat().st_size:,} bytes.", err=True)
 
@@ -78,7 +78,7 @@ def backup(file: Path, database: str | None) -> None:
     "age",
     metavar="AGE",
     required=True,
-    type=Duration(),
+    type=DurationType(),
     help="How long ago a run ended: 90d, 12w, 36h.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")

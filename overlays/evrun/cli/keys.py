@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from evrun.cli.database import existing, opened
-from evrun.cli.duration import Duration
 from evrun.cli.group import Group
 from evrun.cli.output import Output, narrow_table
+from evrun.cli.quantities import DurationType
 from evrun.cli.target import database_option, database_url
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def keys() -> None:
 )
 @click.option(
     "--expires",
-    type=Duration(),
+    type=DurationType(),
     metavar="DURATION",
     help="How long it is good, as in 12h, 30d or 52w; for ever without.",
 )
@@ -56,12 +56,12 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
     A database that is not there is made.
     """
     with opened(database_url(database), in_doubt=_LOST_KEY) as store:
-        from evrun.server.errors import Conflict  # noqa: PLC0415
+        from evrun.server.errors import ConflictError  # noqa: PLC0415
         from evrun.server.store.api_keys import create_key  # noqa: PLC0415 - an optional extra
 
         try:
             key = create_key(store, name, scope=scope, expires_in=expires)
-        except Conflict as error:
+        except ConflictError as error:
             raise click.UsageError(
                 f"{error} No key was printed, because a key is shown only once: a variable that "
                 "takes the output of this command is empty now."

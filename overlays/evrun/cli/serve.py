@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import re
 import shlex
-import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -15,9 +13,10 @@ import click
 
 from evrun._extras import require
 from evrun.cli.database import opened, spelled
+from evrun.cli.quantities import RateType, SizeType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
-from evrun_command import leave
+from evrun_command import exit_on_interrupt
 
 if TYPE_CHECKING:
     from evrun.server.api.faults import Schedule
@@ -25,36 +24,6 @@ if TYPE_CHECKING:
     from evrun.server.hosting.serve import Settings
 
 _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not help
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes: `10MiB`, or `10485760`."""
-
-    name = "size"
-    units = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}  # noqa: RUF012 - never changed
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the bytes that a text says."""
-        if isinstance(value, int):
-            return value
-        said = re.fullmatch(r"([1-9][0-9]{0,11})(|KiB|MiB|GiB)", value)
-        if said is None:
-            self.fail(
-                f"{value!r} is no size. Write 10MiB, 512KiB or a number of bytes.", param, ctx
-            )
-        return int(said[1]) * self.units[said[2]]
-
-
-class RateText(click.ParamType[str]):
-    """Requests in a time: `100/s`."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text if it is one."""
-        if re.fullmatch(r"[1-9][0-9]{0,8}/[smh]", value) is None:
-            self.fail(f"{value!r} is no rate. Write 100/s, 600/m or 5000/h.", param, ctx)
-        return value
 
 
 @click.command
@@ -91,7 +60,7 @@ class RateText(click.ParamType[str]):
 )
 @click.option(
     "--body-limit",
-    type=Size(),
+    type=SizeType(),
     default="10MiB",
     show_default=True,
     help="The longest body that is taken, as sent and as inflated from gzip.",
@@ -113,7 +82,7 @@ class RateText(click.ParamType[str]):
 )
 @click.option(
     "--rate-limit",
-    type=RateText(),
+    type=RateType(),
     metavar="RATE",
     help="Requests of each key, as in 100/s or 600/m; further ones are answered with 429.",
 )
@@ -141,24 +110,25 @@ def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     SIGTERM or Ctrl-C stops it: what is under way finishes, what is new gets 503 meanwhile, and the
     exit status is 0. Before it serves, Ctrl-C ends it at once with 130.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until there is a server that heeds it: no trace of whatever is imported just then.
-        signal.signal(signal.SIGINT, leave)
+    exit_on_interrupt()  # until there is a server, which drains
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
     schedule = None if options["faults"] is None else _read(options["faults"])
     url = database_url(database)
     with opened(url) as store, _listen(host, port) as listener:
-        from evrun.server.hosting.serve import serve as run  # noqa: PLC0415 - an optional extra
+        from evrun.server.hosting import serve as hosting  # noqa: PLC0415 - an optional extra
 
         _check_workers(options["workers"], store, schedule)
         settings = _settings(options, schedule)
         _announce(store, url, host, listener.getsockname(), tls=settings.tls)
         if schedule is not None:
             _warn(options["faults"], schedule)
-        store.close()  # whoever answers opens it
         try:
-            run(url, listener, settings)
+            if settings.workers == 1:
+                hosting.serve(store, listener, settings)
+            else:
+                store.close()  # each worker opens it
+                hosting.serve_with_workers(url, listener, settings)
         except ssl.SSLError as error:
             raise ConfigurationError(
                 f"The certificate or its key is unusable: {error.reason or error}. "
@@ -180,18 +150,22 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
 
 
 def _settings(options: dict[str, Any], schedule: Schedule | None) -> Settings:
-    from evrun.server.api.limits import Rate  # noqa: PLC0415
-    from evrun.server.hosting.protocol import Limits  # noqa: PLC0415 - an optional extra
+    from evrun.server.hosting.protocol import ConnectionLimits  # noqa: PLC0415 - an optional extra
     from evrun.server.hosting.serve import Settings  # noqa: PLC0415
 
-    rate = options["rate_limit"]
+    seconds = options["client_timeout"]
     return Settings(
         workers=options["workers"],
-        limits=Limits(connections=options["max_connections"], patience=options["client_timeout"]),
+        limits=ConnectionLimits(
+            max_connections=options["max_connections"],
+            head_timeout=seconds,
+            body_timeout=seconds,
+            write_timeout=seconds,
+        ),
         body_limit=options["body_limit"],
-        rate=None if rate is None else Rate.parse(rate),
+        rate=options["rate_limit"],
         access_log=options["access_log"],
-        drain=options["drain_timeout"],
+        drain_timeout=options["drain_timeout"],
         certificate=options["ssl_certfile"],
         private_key=options["ssl_keyfile"],
         faults=schedule,

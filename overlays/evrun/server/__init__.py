@@ -3,27 +3,27 @@
 from evrun.server.api.app import create_app
 from evrun.server.db.database import Database
 from evrun.server.errors import (
-    Conflict,
-    DatabaseUnusable,
-    Forbidden,
-    NotFound,
-    Refusal,
-    Rule,
-    Unavailable,
+    ApiError,
+    ConflictError,
+    DatabaseUnusableError,
+    ForbiddenError,
+    InvalidValueError,
+    NotFoundError,
+    UnavailableError,
 )
 from evrun.server.store.api_keys import KeyInfo, KeyScope, create_key, list_keys, revoke_key
 
 __all__ = [
-    "Conflict",
+    "ApiError",
+    "ConflictError",
     "Database",
-    "DatabaseUnusable",
-    "Forbidden",
+    "DatabaseUnusableError",
+    "ForbiddenError",
+    "InvalidValueError",
     "KeyInfo",
     "KeyScope",
-    "NotFound",
-    "Refusal",
-    "Rule",
-    "Unavailable",
+    "NotFoundError",
+    "UnavailableError",
     "create_app",
     "create_key",
     "list_keys",

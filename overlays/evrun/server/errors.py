@@ -1,103 +1,232 @@
-"""Why the server says no. The store raises these; only `app` turns them into HTTP.
+"""The server's errors: each class carries the status and the headers of its answer.
 
-Refusal
-├── Forbidden      403: the key is good, and does not allow this
-├── NotFound       404: no such object, or another organisation's
-├── TooSlow        408: the request dripped in
-├── Conflict       409: contradicts what is stored
-├── TooLarge       413: the body is longer than the server takes
-├── Rule           422: reads well and breaks a rule, with the place
-│   └── Undecodable 422: the body is not what Content-Encoding says
-├── TooMany        429: the key has used up its rate
-├── OutcomeUnknown 500: the database failed while it committed
-└── Unavailable    503: the database cannot serve now; the same request may succeed later
-    ├── OutOfOrder 503: and it will not, before a person has mended it
-    └── Stopping   503: it will not serve here any more
+ServerError
+├── DatabaseUnusableError        the database cannot be opened
+└── ApiError                     the answer to a request
+    ├── MalformedRequestError    400: the request is not valid HTTP/1.1
+    ├── DisconnectedError        400: the client went away before its request was complete
+    ├── UnauthenticatedError     401: no key, or a key that is not valid
+    ├── ForbiddenError           403: the key does not allow this request
+    ├── NotFoundError            404: there is no such object in the key's organisation
+    ├── RequestTimeoutError      408: the request came too slowly
+    ├── ConflictError            409: the request contradicts what is stored
+    ├── BodyTooLargeError        413: the body is over the limit
+    ├── AddressTooLongError      414: path and query are over the limit
+    ├── UnprocessableError       422: the request does not fit the contract
+    │   └── InvalidValueError    422: one value breaks a rule
+    │       └── ContentEncodingError  422: the server cannot decode the body
+    ├── RateLimitError           429: the key has used up its rate
+    ├── HeadTooLargeError        431: the request's headers are over the limit
+    ├── InternalError            500: a defect of the server
+    ├── OutcomeUnknownError      500: the change may be stored or not
+    │   └── InterruptedRequestError  500: the server stopped before the request was done
+    └── UnavailableError         503: nothing was changed; the same request may succeed later
+        ├── RepairNeededError    503: a person has to act first
+        ├── ConnectionLimitError 503: too many connections are open
+        └── ShuttingDownError    503: the server takes no more requests
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+
+from evrun._headers import SHOULD_RETRY
 
 Location = tuple[str | int, ...]
 
-
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
-    """The root. Its text is the sentence that the caller reads."""
+_CLOSE = {"Connection": "close"}
 
 
-class Forbidden(Refusal):
+class ServerError(Exception):
+    """The root."""
+
+
+class DatabaseUnusableError(ServerError):
+    """The database cannot be opened, and trying again does not help."""
+
+
+class ApiError(ServerError):
+    """The answer to a request. Its text is the `detail` that the client reads."""
+
+    status: ClassVar[int]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer, besides those that every answer has."""
+        return {}
+
+    @property
+    def detail(self) -> Any:
+        """The `detail` of the answer, as JSON data."""
+        return str(self)
+
+
+class _ClosingError(ApiError):
+    """After the answer the server closes the connection."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**super().headers, **_CLOSE}
+
+
+class MalformedRequestError(_ClosingError):
+    """The request is not valid HTTP/1.1."""
+
+    status = 400
+
+
+class DisconnectedError(ApiError):
+    """The client went away before its request was complete: nobody reads the answer."""
+
+    status = 400
+
+
+class UnauthenticatedError(ApiError):
+    """There is no key, or it is not valid."""
+
+    status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names the scheme, as RFC 9110 section 15.5.2 demands."""
+        return {"WWW-Authenticate": "ApiKey"}
+
+
+class ForbiddenError(ApiError):
     """The key does not allow this."""
 
-
-class NotFound(Refusal):
-    """No such object for this key."""
+    status = 403
 
 
-class Conflict(Refusal):
+class NotFoundError(ApiError):
+    """There is no such object for this key."""
+
+    status = 404
+
+
+class RequestTimeoutError(_ClosingError):
+    """The request came too slowly."""
+
+    status = 408
+
+
+class ConflictError(ApiError):
     """The request contradicts what is stored."""
 
+    status = 409
 
-class Rule(Refusal):
-    """The request breaks a rule at `loc`; `type` names the rule for programs."""
+
+class BodyTooLargeError(ApiError):
+    """The body is longer than the server takes."""
+
+    status = 413
+
+
+class AddressTooLongError(_ClosingError):
+    """Path and query are longer than the server takes."""
+
+    status = 414
+
+
+class UnprocessableError(ApiError):
+    """The request does not fit the contract. `details` has a `loc`, `msg` and `type` per place."""
+
+    status = 422
+
+    def __init__(self, details: list[dict[str, Any]]) -> None:
+        super().__init__(details[0]["msg"])
+        self.details = details
+
+    @property
+    def detail(self) -> Any:
+        """The details."""
+        return self.details
+
+
+class InvalidValueError(UnprocessableError):
+    """The value at `loc` breaks a rule; `type` names the rule for programs."""
 
     def __init__(self, loc: Location, msg: str, *, type: str = "value_error") -> None:  # noqa: A002
-        super().__init__(msg)
+        super().__init__([{"loc": list(loc), "msg": msg, "type": type}])
         self.loc = loc
         self.msg = msg
         self.type = type
 
-    @property
-    def details(self) -> list[dict[str, Any]]:
-        """What a 422 says of it."""
-        return [{"loc": list(self.loc), "msg": self.msg, "type": self.type}]
 
-
-class TooSlow(Refusal):
-    """The request dripped in."""
-
-
-class TooLarge(Refusal):
-    """The body is longer than the server takes."""
-
-
-class Undecodable(Rule):
-    """The body is not what its `Content-Encoding` says, or the server does not know that one."""
+class ContentEncodingError(InvalidValueError):
+    """The body does not match its `Content-Encoding`, or the server does not know that one."""
 
     def __init__(self, msg: str) -> None:
         super().__init__(("header", "Content-Encoding"), msg, type="content_encoding")
 
 
-class TooMany(Refusal):
+class RateLimitError(ApiError):
     """The key has used up its rate. `retry_after` is in seconds."""
+
+    status = 429
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Says how long to wait."""
+        return {"Retry-After": str(self.retry_after)}
 
-class Unavailable(Refusal):
-    """The database cannot serve now. `retry_after` is in seconds."""
+
+class HeadTooLargeError(_ClosingError):
+    """The request line and the headers are longer than the server takes."""
+
+    status = 431
+
+
+class InternalError(ApiError):
+    """The server has a defect; its log has the details."""
+
+    status = 500
+
+
+class OutcomeUnknownError(ApiError):
+    """The change may be stored or not."""
+
+    status = 500
+
+
+class InterruptedRequestError(_ClosingError, OutcomeUnknownError):
+    """The server stopped before the request was done."""
+
+
+class UnavailableError(ApiError):
+    """The server cannot do this now. `retry_after` is in seconds."""
+
+    status = 503
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Says how long to wait."""
+        return {"Retry-After": str(self.retry_after)}
 
-class OutOfOrder(Unavailable):
-    """Nobody needs to ask again before a person has done what the sentence says."""
+
+class RepairNeededError(UnavailableError):
+    """The same request fails until a person has done what the message says."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Tells clients not to retry: ours read it, and so do other SDKs."""
+        return {**super().headers, SHOULD_RETRY: "false"}
 
 
-class Stopping(Unavailable):
+class ConnectionLimitError(_ClosingError, UnavailableError):
+    """Too many connections are open."""
+
+
+class ShuttingDownError(_ClosingError, UnavailableError):
     """The server takes no more requests."""
 
     def __init__(self) -> None:
         super().__init__("The server is stopping and takes no more requests.")
-
-
-class OutcomeUnknown(Refusal):
-    """The change may be stored or not."""
-
-
-class DatabaseUnusable(Exception):  # noqa: N818 - as above
-    """The database cannot be opened, and will not be by trying again."""

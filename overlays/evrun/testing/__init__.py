@@ -19,13 +19,14 @@ from evrun.server.api.faults import (
     read_schedule,
 )
 from evrun.server.api.limits import Rate
-from evrun.server.hosting.protocol import Limits
+from evrun.server.hosting.protocol import ConnectionLimits
 from evrun.server.hosting.serve import Settings
 from evrun.testing.seeding import ROWS, Seeded, seed
 from evrun.testing.serving import Server
 
 __all__ = [
     "ROWS",
+    "ConnectionLimits",
     "Delay",
     "Drop",
     "Duplicate",
@@ -33,7 +34,6 @@ __all__ = [
     "Faults",
     "Happened",
     "InvalidScheduleError",
-    "Limits",
     "Rate",
     "Rule",
     "Schedule",

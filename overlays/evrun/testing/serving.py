@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-SETTINGS = Settings(access_log="off", drain=5)
+SETTINGS = Settings(access_log="off", drain_timeout=5)
 """As `evrun serve` has them, but for the access log and 5 s to finish in."""
 
 
@@ -33,7 +33,7 @@ class Server:
     ) -> None:
         """Start it.
 
-        Raises `DatabaseUnusable` or `Unavailable` if the database cannot be opened, and
+        Raises `DatabaseUnusableError` or `UnavailableError` if the database cannot be opened, and
         `ConfigurationError` for settings that it would not follow.
         """
         if settings.workers > 1 or settings.faults is not None:

@@ -1,7 +1,7 @@
-"""What is seen of every exchange, for the access log and for the metrics.
+"""The access log, and the record of each request that it and the metrics get.
 
-Never a payload, a key, a query or a path: a path may carry what somebody put there by mistake. The
-route stands for it, as in the contract.
+A record never has a payload, a key, a query or a path: people put secrets into paths by mistake. It
+has the route of the contract instead.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import asdict, frozen
 
+from evrun.server.api.context import RequestContext
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from evrun.server.store.api_keys import Caller
 
 Format = Literal["json", "text", "off"]
 
@@ -33,36 +33,36 @@ _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
 
 
 @frozen(kw_only=True)
-class Exchange:
-    """A request and its answer, from outside."""
+class AccessRecord:
+    """One request and its answer."""
 
     time: str
-    """When it came: UTC, ISO 8601."""
+    """When the request came: UTC, ISO 8601."""
     request_id: str | None
-    """`X-Request-ID` of the answer; None for what was no HTTP."""
+    """`X-Request-ID` of the answer; None for invalid HTTP."""
     client: str | None
-    """The address that it came from."""
+    """The client's address."""
     key: str | None
-    """The id of the key, if it was a good one."""
+    """The id of the key, if it is valid."""
     hint: str | None
     """The key's first characters, as `evrun keys list` shows them."""
     method: str
     """`other` for methods that no route has."""
     route: str | None
-    """The path as in the contract; None for one that is none."""
+    """The path as in the contract; None for an unknown path."""
     status: int
-    """0 if the client went away before there was an answer."""
+    """0 if the client went away before the answer."""
     seconds: float
-    """From the whole head to the last byte of the answer."""
+    """From the end of the head to the last byte of the answer."""
     received: int
-    """Bytes of the body that was sent."""
+    """Bytes of the request's body."""
     sent: int
     """Bytes of the answer's body."""
 
 
-def refused(client: str | None, status: int, sent: int) -> Exchange:
-    """Return the exchange of what never became a request."""
-    return Exchange(
+def rejected(client: str | None, status: int, sent: int) -> AccessRecord:
+    """Return the record of an answer to invalid HTTP."""
+    return AccessRecord(
         time=_now(),
         request_id=None,
         client=client,
@@ -77,12 +77,12 @@ def refused(client: str | None, status: int, sent: int) -> Exchange:
     )
 
 
-class Observed:
-    """Tells of every exchange with an application."""
+class AccessMiddleware:
+    """Makes a record of every request of an application."""
 
-    def __init__(self, app: ASGIApp, observe: Callable[[Exchange], None]) -> None:
+    def __init__(self, app: ASGIApp, record: Callable[[AccessRecord], None]) -> None:
         self._app = app
-        self._observe = observe
+        self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -92,13 +92,13 @@ class Observed:
         at, start = _now(), time.perf_counter()
         status = received = sent = 0
 
-        async def counted_in() -> Message:
+        async def counting_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             return message
 
-        async def counted_out(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -106,18 +106,19 @@ class Observed:
             await send(message)
 
         try:
-            await self._app(scope, counted_in, counted_out)
+            await self._app(scope, counting_receive, counting_send)
         finally:
-            caller: Caller | None = scope.get("evrun.caller")
-            self._observe(
-                Exchange(
+            context = RequestContext.of(scope)
+            caller = context.caller
+            self._record(
+                AccessRecord(
                     time=at,
-                    request_id=scope.get("evrun.request_id"),
+                    request_id=context.request_id,
                     client=_address(scope),
                     key=None if caller is None else caller.key_id,
                     hint=None if caller is None else caller.hint,
                     method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=scope.get("evrun.route"),
+                    route=context.route,
                     status=status,
                     seconds=round(time.perf_counter() - start, 6),
                     received=received,
@@ -127,7 +128,7 @@ class Observed:
 
 
 def _address(scope: Scope) -> str | None:
-    # A proxy's word (X-Forwarded-For) may be its client's.
+    # Not X-Forwarded-For: a client may have written it.
     address = str(scope["client"][0]) if scope.get("client") else ""
     return address if _ADDRESS.fullmatch(address) else None
 
@@ -137,47 +138,47 @@ def _now() -> str:
 
 
 class AccessLog:
-    """Writes a line for each exchange to standard output, by the logger `evrun.access`."""
+    """Writes a line for each record to standard output, by the logger `evrun.access`."""
 
     def __init__(self, form: Literal["json", "text"]) -> None:
-        self._line = _json if form == "json" else _text
+        self._format = _json if form == "json" else _text
         self._logger = logging.getLogger("evrun.access")
         self._logger.propagate = False  # the root's handlers would write it a second time
         self._logger.setLevel(logging.INFO)
         for handler in list(self._logger.handlers):
             self._logger.removeHandler(handler)
-        self._logger.addHandler(_Lines(sys.stdout.fileno()))
+        self._logger.addHandler(_LineHandler(sys.stdout.fileno()))
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, record: AccessRecord) -> None:
         """Write the line."""
-        self._logger.info("%s", self._line(exchange))
+        self._logger.info("%s", self._format(record))
 
 
-class _Lines(logging.StreamHandler[io.TextIOWrapper]):
-    """Writes lines to a file while it takes them: a log that cannot be written stops no server."""
+class _LineHandler(logging.StreamHandler[io.TextIOWrapper]):
+    """Writes lines to a file. A failure to write does not stop the server."""
 
     def __init__(self, descriptor: int) -> None:
-        # Unbuffered, and not `sys.stdout`: lines that were not taken would be tried again when the
-        # interpreter ends, which then ends with another status.
+        # Unbuffered, and not `sys.stdout`: the interpreter would write unwritten lines again at its
+        # exit, and then end with another status.
         raw = io.FileIO(descriptor, "w", closefd=False)
         super().__init__(io.TextIOWrapper(raw, "utf-8", write_through=True))
-        self._told = False
+        self._warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
-        """Say once that lines are lost: for each it would fill the other log."""
-        if not self._told:
-            self._told = True
+        """Warn once that lines are lost: a warning for each would fill the other log."""
+        if not self._warned:
+            self._warned = True
             reason = sys.exc_info()[1]
             _LOGGER.warning("The access log is not written: standard output takes none: %s", reason)
 
 
-def _json(exchange: Exchange) -> str:
-    return json.dumps(asdict(exchange))
+def _json(record: AccessRecord) -> str:
+    return json.dumps(asdict(record))
 
 
-def _text(exchange: Exchange) -> str:
+def _text(record: AccessRecord) -> str:
     return (
-        f"{exchange.time} {exchange.client or '-'} {exchange.hint or '-'} {exchange.method} "
-        f"{exchange.route or '-'} {exchange.status} {exchange.seconds * 1000:.1f} ms "
-        f"in {exchange.received} B out {exchange.sent} B {exchange.request_id or '-'}"
+        f"{record.time} {record.client or '-'} {record.hint or '-'} {record.method} "
+        f"{record.route or '-'} {record.status} {record.seconds * 1000:.1f} ms "
+        f"in {record.received} B out {record.sent} B {record.request_id or '-'}"
     )

@@ -1,7 +1,7 @@
 """The ASGI application: a request in, the contract's answer or its documented error out.
 
-The event loop reads and writes, and validates what joins others at the store; all else runs in
-worker threads.
+The event loop reads and writes sockets, and validates requests that are committed together. Worker
+threads do the rest.
 """
 
 from __future__ import annotations
@@ -21,22 +21,30 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from evrun._headers import (
+    API_KEY,
+    CAPABILITIES,
+    IDEMPOTENCY_KEY,
+    IDEMPOTENT_REPLAYED,
+    REQUEST_ID,
+)
 from evrun._version import __version__
 from evrun.server import errors
 from evrun.server.api import unserved
 from evrun.server.api.batches import MOST_LOGS
-from evrun.server.api.executor import Performer
-from evrun.server.api.faults.injection import Injection
+from evrun.server.api.context import RequestContext
+from evrun.server.api.executor import Executor
+from evrun.server.api.faults.injection import FaultMiddleware
 from evrun.server.api.lifecycle import Lifecycle
-from evrun.server.api.limits import BODY_LIMIT, Gone, Heads, RateLimiter, read_body
+from evrun.server.api.limits import BODY_LIMIT, HeadLimits, RateLimiter, read_body
 from evrun.server.api.operations import PREFIX
+from evrun.server.api.responses import detail_response, error_response, json_response
 from evrun.server.api.routes import OPERATIONS
-from evrun.server.api.validation import Invalid
 from evrun.server.db import organisations
 from evrun.server.db.ids import new_id
 from evrun.server.db.threads import Threads
 from evrun.server.store import idempotency
-from evrun.server.store.api_keys import HEADER, Authenticator, Unauthenticated, hash_key
+from evrun.server.store.api_keys import Authenticator, hash_key
 from evrun.server.store.idempotency import Answer
 from evrun_models.contract import SHA256
 
@@ -52,19 +60,17 @@ if TYPE_CHECKING:
     from evrun.server.api.metrics import Metrics
     from evrun.server.api.operations import Operation
     from evrun.server.db.database import Database
-    from evrun.server.errors import Refusal
 
 THREADS = 32
-READINESS = 2.0
-"""Seconds in which the database has to answer `/readyz`."""
-CAPABILITIES = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
-"""What clients may rely on, in every answer: a dictionary of RFC 9651."""
+READINESS_TIMEOUT = 2.0
+"""Seconds that the database has for `/readyz`."""
+ANNOUNCED = f"idempotency={int(idempotency.LIFETIME.total_seconds())}, batch={MOST_LOGS}"
+"""The value of `Evrun-Capabilities`: what clients may rely on."""
 
 _LOGGER = logging.getLogger("evrun.server")
-_REQUEST_ID = "X-Request-ID"
-_ANNOUNCEMENT = "Evrun-Capabilities"
-_LOOK = "Send the request again under the same Idempotency-Key, or look."
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_RETRY_OR_LOOK = f"Send the request again under the same {IDEMPOTENCY_KEY}, or look."
+_REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_app(
@@ -72,7 +78,7 @@ def create_app(
     *,
     local_key: str | None = None,
     body_limit: int = BODY_LIMIT,
-    patience: float | None = None,
+    body_timeout: float | None = None,
     rate: Rate | None = None,
     lifecycle: Lifecycle | None = None,
     metrics: Metrics | None = None,
@@ -81,7 +87,7 @@ def create_app(
     """Return the application over `database`, which its lifespan opens and closes.
 
     - `local_key` is accepted besides the stored keys and acts for the default organisation.
-    - `patience`: seconds that a body may pause or drip; for ever without.
+    - `body_timeout`: seconds that a body may pause; without it, for ever.
     - `rate` limits the requests of each key.
     - `lifecycle` says when no more requests are taken.
     - `metrics` are shown at `/metrics`.
@@ -91,7 +97,7 @@ def create_app(
         database,
         Authenticator(local_key),
         body_limit=body_limit,
-        patience=patience,
+        body_timeout=body_timeout,
         limiter=None if rate is None else RateLimiter(rate),
         lifecycle=lifecycle or Lifecycle(),
         faults=faults,
@@ -99,20 +105,20 @@ def create_app(
     routes = server.routes()
     if metrics is not None:
         routes.append(Route("/metrics", metrics.endpoint))
-    injection = [] if faults is None else [Middleware(Injection, faults)]
+    injection = [] if faults is None else [Middleware(FaultMiddleware, faults)]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_Envelope), Middleware(Heads, refuse=_refusing), *injection],
+        middleware=[Middleware(_ResponseHeaders), Middleware(HeadLimits), *injection],
         exception_handlers={HTTPException: _http_error},
         lifespan=server.lifespan,
     )
-    # A redirect would carry the key to wherever it points.
+    # A redirect would send the key to the address that it names.
     app.router.redirect_slashes = False
     return app
 
 
 class _Server:
-    """What all routes share."""
+    """The state that all routes share."""
 
     def __init__(
         self,
@@ -120,16 +126,16 @@ class _Server:
         authenticator: Authenticator,
         *,
         body_limit: int,
-        patience: float | None,
+        body_timeout: float | None,
         limiter: RateLimiter | None,
         lifecycle: Lifecycle,
         faults: Faults | None,
     ) -> None:
         self._database = database
         self._body_limit = body_limit
-        self._patience = patience
+        self._body_timeout = body_timeout
         self._limiter = limiter
-        self._performer = Performer(database, authenticator, limiter, body_limit)
+        self._executor = Executor(database, authenticator, limiter, body_limit)
         self._lifecycle = lifecycle
         self._faults = faults
         self._threads: Threads | None = None
@@ -162,90 +168,92 @@ class _Server:
         self, operations: Mapping[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            request.scope["evrun.route"] = PREFIX + operations[request.method].path
+            RequestContext.of(request.scope).route = PREFIX + operations[request.method].path
             answer = self._answer(operations[request.method], request)
-            return await self._or_refusal(answer, request)
+            return await self._or_error(answer, request)
 
         return endpoint
 
-    async def _or_refusal(self, answer: Awaitable[Response], request: Request) -> Response:
-        """Return the answer, or that to what it raises."""
+    async def _or_error(self, answer: Awaitable[Response], request: Request) -> Response:
+        """Return the answer, or the response to the error that it raises."""
+        context = RequestContext.of(request.scope)
         try:
             return await answer
-        except errors.Refusal as refusal:
-            return _refused(refusal)
+        except errors.ApiError as error:
+            return error_response(error)
         except asyncio.CancelledError:
             if not self._lifecycle.draining:
                 raise
-            if not request.scope.get("evrun.begun"):
-                return _refused(errors.Stopping())
-            return error_answer(
-                500,
-                "The server was stopped before this was done, and it may be done all the same. "
-                f"{_LOOK}",
-                {"Connection": "close"},
+            if not context.change_begun:
+                return error_response(errors.ShuttingDownError())
+            return error_response(
+                errors.InterruptedRequestError(
+                    "The server was stopped before this was done, and it may be done all the "
+                    f"same. {_RETRY_OR_LOOK}"
+                )
             )
         except Exception:
-            request_id = request.scope["evrun.request_id"]
-            route = request.scope["evrun.route"]  # a path may hold anything, line breaks too
-            _LOGGER.exception("%s %s failed: request %s", request.method, route, request_id)
-            begun = request.scope.get("evrun.begun")
-            outcome = f" The change may be stored. {_LOOK}" if begun else ""
-            return error_answer(
-                500,
-                "The server failed; this is a defect. Its log has the details under "
-                f"{request_id}.{outcome}",
+            request_id = context.request_id
+            # The route and not the path, which may hold anything, line breaks too.
+            _LOGGER.exception("%s %s failed: request %s", request.method, context.route, request_id)
+            outcome = f" The change may be stored. {_RETRY_OR_LOOK}" if context.change_begun else ""
+            return error_response(
+                errors.InternalError(
+                    "The server failed; this is a defect. Its log has the details under "
+                    f"{request_id}.{outcome}"
+                )
             )
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         if self._lifecycle.draining:
-            raise errors.Stopping
-        key = request.headers.get(HEADER)
+            raise errors.ShuttingDownError
+        context = RequestContext.of(request.scope)
+        key = request.headers.get(API_KEY)
         if not key:
-            raise Unauthenticated(
-                f"Send your key in the {HEADER} header. `evrun keys create NAME` makes one."
+            raise errors.UnauthenticatedError(
+                f"Send your key in the {API_KEY} header. `evrun keys create NAME` makes one."
             )
-        if self._limiter is not None and self._performer.authenticator.has_met(key):
+        if self._limiter is not None and self._executor.authenticator.has_met(key):
             self._limiter.take(hash_key(key))
-            request.scope["evrun.counted"] = True
+            context.rate_counted = True
         content = b""
         if operation.body:
-            admit = partial(self._in_thread, self._performer.admit, operation, request, key)
-            content = await read_body(request, self._body_limit, self._patience, admit)
-        asked = (operation, request, key, content)
-        request.scope["evrun.begun"] = operation.writes  # what reads may be cut off at any time
-        pending = self._performer.join(*asked)
+            admit = partial(self._in_thread, self._executor.authorize, operation, request, key)
+            content = await read_body(request, self._body_limit, self._body_timeout, admit)
+        arguments = (operation, request, key, content)
+        context.change_begun = operation.writes  # a read may be cut off at any time
+        pending = self._executor.submit_jointly(*arguments)
         if pending is None:
-            pending = await self._in_thread(self._performer.perform, *asked)
-        # Not in a thread of ours: what waits there would keep others from waiting with it.
+            pending = await self._in_thread(self._executor.execute, *arguments)
+        # Not in a worker thread: requests that wait for a commit would occupy all of them.
         answer = pending if isinstance(pending, Answer) else await asyncio.wrap_future(pending)
-        headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
+        headers = {IDEMPOTENT_REPLAYED: "true"} if answer.replayed else None
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)
-        return _json(answer.status, answer.content, headers)
+        return json_response(answer.status, answer.content, headers)
 
     async def _health(self, request: Request) -> Response:
-        """Say that the server is there, and which. It needs no key and touches no database."""
-        request.scope["evrun.route"] = "/healthz"
+        """Return the version and the contract, without a key and without the database."""
+        RequestContext.of(request.scope).route = "/healthz"
         health: dict[str, Any] = {"status": "ok", "version": __version__, "contract": SHA256}
         if self._faults is not None:
             health["faults"] = self._faults.described()
-        return _json(200, pydantic_core.to_json(health))
+        return json_response(200, pydantic_core.to_json(health))
 
     async def _ready(self, request: Request) -> Response:
-        """Say whether requests are answered: not while stopping, nor without the database."""
-        request.scope["evrun.route"] = "/readyz"
-        return await self._or_refusal(self._readiness(), request)
+        """Say whether the server takes requests: not while it stops, nor without the database."""
+        RequestContext.of(request.scope).route = "/readyz"
+        return await self._or_error(self._readiness(), request)
 
     async def _readiness(self) -> Response:
         if self._lifecycle.draining:
-            raise errors.Stopping
+            raise errors.ShuttingDownError
         try:
-            async with asyncio.timeout(READINESS):
+            async with asyncio.timeout(READINESS_TIMEOUT):
                 await self._in_thread(self._database.read, organisations.find_default)
         except TimeoutError:
-            raise errors.Unavailable("The database does not answer in time.") from None
-        return _json(200, pydantic_core.to_json({"status": "ready"}))
+            raise errors.UnavailableError("The database does not answer in time.") from None
+        return json_response(200, pydantic_core.to_json({"status": "ready"}))
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._threads is None:
@@ -258,82 +266,34 @@ class _Server:
         return await asyncio.wrap_future(pending)
 
 
-_STATUSES: dict[type[errors.Refusal], int] = {
-    Gone: 400,
-    Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.TooSlow: 408,
-    errors.Conflict: 409,
-    errors.TooLarge: 413,
-    errors.TooMany: 429,
-    errors.OutcomeUnknown: 500,
-    errors.Unavailable: 503,
-    errors.OutOfOrder: 503,
-    errors.Stopping: 503,
-}
-
-
-def _refused(refusal: Refusal) -> Response:
-    """Return the documented answer to a refused request."""
-    if isinstance(refusal, Invalid | errors.Rule):
-        return _json(422, pydantic_core.to_json({"detail": refusal.details}))
-    headers: dict[str, str] = {}
-    if isinstance(refusal, Unauthenticated):
-        headers["WWW-Authenticate"] = "ApiKey"
-    if isinstance(refusal, errors.TooSlow | errors.Stopping):
-        headers["Connection"] = "close"
-    if isinstance(refusal, errors.Unavailable | errors.TooMany):
-        headers["Retry-After"] = str(refusal.retry_after)
-    if isinstance(refusal, errors.OutOfOrder):
-        headers["X-Should-Retry"] = "false"  # our clients heed it, and so do other SDKs
-    return error_answer(_STATUSES[type(refusal)], str(refusal), headers)
-
-
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses."""
+    """Answer 404 and 405 of the router."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     sentences = {
         404: f"There is nothing here. Paths start with {PREFIX}/, as in {PREFIX}/evaluations.",
         405: "This path does not take this method; Allow names those that it takes.",
     }
-    said = unserved.sentence(request.method, request.url.path)
-    return error_answer(
-        error.status_code, said or sentences.get(error.status_code, error.detail), error.headers
+    sentence = unserved.sentence(request.method, request.url.path)
+    return detail_response(
+        error.status_code, sentence or sentences.get(error.status_code, error.detail), error.headers
     )
 
 
-def _refusing(status: int, sentence: str) -> ASGIApp:
-    """Return an application that answers everything like this, and reads no more."""
-    return error_answer(status, sentence, {"Connection": "close"})
+async def connection_limit_reached(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """Answer 503 to every request: the application for connections beyond the limit."""
+    error = errors.ConnectionLimitError("The server has too many connections open. Try again.")
+    await error_response(error)(scope, receive, send)
 
 
-async def busy(scope: AsgiScope, receive: Receive, send: Send) -> None:
-    """Answer on a connection beyond the limit."""
-    refusal = errors.Unavailable("The server has too many connections open. Try again.")
-    answer = _refused(refusal)
-    answer.headers["Connection"] = "close"
-    await answer(scope, receive, send)
-
-
-def announced(app: ASGIApp) -> ASGIApp:
+def with_response_headers(app: ASGIApp) -> ASGIApp:
     """Return `app` with the headers that every answer of the server has."""
-    return _Envelope(app)
+    return _ResponseHeaders(app)
 
 
-def error_answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer in the contract's shape."""
-    return _json(status, pydantic_core.to_json({"detail": sentence}), headers)
+class _ResponseHeaders:
+    """Adds `X-Request-ID` and `Evrun-Capabilities` to every answer.
 
-
-def _json(status: int, content: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(content, status, headers, media_type="application/json")
-
-
-class _Envelope:
-    """Names every exchange, and announces what the server can do.
-
-    The name is the caller's own id if it is a sane one, else a new one.
+    The id is the one that the client sent, if it is valid, else a new one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -343,15 +303,17 @@ class _Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
-        request_id = given if _SANE_ID.fullmatch(given) else new_id("req_")
-        scope["evrun.request_id"] = request_id
+        sent = next(
+            (v.decode("latin-1") for k, v in scope["headers"] if k == _REQUEST_ID_BYTES), ""
+        )
+        request_id = sent if _VALID_ID.fullmatch(sent) else new_id("req_")
+        RequestContext.of(scope).request_id = request_id
 
-        async def addressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers[_REQUEST_ID] = request_id
-                headers[_ANNOUNCEMENT] = CAPABILITIES
+                headers[REQUEST_ID] = request_id
+                headers[CAPABILITIES] = ANNOUNCED
             await send(message)
 
-        await self._app(scope, receive, addressed)
+        await self._app(scope, receive, send_with_headers)

@@ -14,8 +14,8 @@ import pydantic_core
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from evrun.server.api.validation import Invalid, parse_body, sent, settled
-from evrun.server.errors import Conflict, NotFound, Refusal, Rule
+from evrun.server.api.validation import parse_body, sent, settled
+from evrun.server.errors import ApiError, ConflictError, NotFoundError, UnprocessableError
 from evrun.server.store.idempotency import Answer, Memory, read_attempt
 from evrun.server.store.recording import Recorder
 from evrun_models import EvaluationLogItem
@@ -68,15 +68,17 @@ class Item:
         return cls(body.datapoint_id, evaluatee_id, log, attempt)
 
 
-def read(run_id: str, body: Envelope) -> list[Item | Refusal]:
+def read(run_id: str, body: Envelope) -> list[Item | ApiError]:
     """Return the logs of one request, or why they cannot be read, in order."""
     return [_read(run_id, log) for log in body.logs]
 
 
-def log_each(scope: Scope, run_id: str, items: Sequence[Item | Refusal]) -> list[Answer | Refusal]:
+def log_each(
+    scope: Scope, run_id: str, items: Sequence[Item | ApiError]
+) -> list[Answer | ApiError]:
     """Return what a single call would be answered with, for each item.
 
-    Raises `NotFound` for the run. Other failures undo everything.
+    Raises `NotFoundError` for the run. Other failures undo everything.
     """
     given = [item for item in items if isinstance(item, Item)]
     recorder = Recorder(scope, run_id, [item.datapoint_id for item in given])
@@ -87,17 +89,15 @@ def log_each(scope: Scope, run_id: str, items: Sequence[Item | Refusal]) -> list
     return answers
 
 
-def outcome(answer: Answer | Refusal) -> Json:
+def outcome(answer: Answer | ApiError) -> Json:
     """Return the `EvaluationLogOutcome` that says the same."""
     if isinstance(answer, Answer):
         log = pydantic_core.from_json(answer.content)
         return {"status": answer.status, "log": log, "replayed": answer.replayed}
-    if isinstance(answer, Invalid | Rule):
-        return {"status": 422, "detail": answer.details}
-    return {"status": 409 if isinstance(answer, Conflict) else 404, "detail": str(answer)}
+    return {"status": answer.status, "detail": answer.detail}
 
 
-def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
+def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | ApiError:
     try:
         earlier = None if item.attempt is None else memory.recall(item.attempt)
         if earlier is not None:
@@ -105,20 +105,20 @@ def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
         log = recorder.record(
             datapoint_id=item.datapoint_id, evaluatee_id=item.evaluatee_id, log=item.log
         )
-    except (NotFound, Conflict, Rule) as refusal:
-        return refusal
+    except (NotFoundError, ConflictError, UnprocessableError) as error:
+        return error
     answer = Answer(201, pydantic_core.to_json(log))
     if item.attempt is not None:
         memory.note(item.attempt, answer)
     return answer
 
 
-def _read(run_id: str, log: Any) -> Item | Refusal:
+def _read(run_id: str, log: Any) -> Item | ApiError:
     try:
         item = parse_body(_ITEM, json.dumps(log).encode())
         return Item.of(item.evaluatee_id, item, _attempt(run_id, item, log))
-    except (Invalid, Rule) as refusal:
-        return refusal
+    except UnprocessableError as error:
+        return error
 
 
 def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:

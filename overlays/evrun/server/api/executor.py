@@ -1,4 +1,4 @@
-"""A request carried out: whose it is, what it asks, then the store."""
+"""Executes requests: authenticates the caller, parses what was sent, and calls the store."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from evrun._headers import IDEMPOTENCY_KEY
+from evrun.server.api.context import RequestContext
 from evrun.server.api.limits import inflate
-from evrun.server.api.operations import Asked
+from evrun.server.api.operations import ParsedRequest
 from evrun.server.api.validation import parse_parameters
-from evrun.server.errors import Refusal
+from evrun.server.errors import ApiError
 from evrun.server.store import idempotency
 from evrun.server.store.api_keys import hash_key
 from evrun.server.store.idempotency import Answer
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
     from evrun.server.store.idempotency import Attempt
 
 
-SMALL = 16 * 1024
-"""Bytes of a body that is read sooner than it is handed to a thread."""
+SMALL_BODY = 16 * 1024
+"""Bytes. To parse a body up to here takes less time than to hand it to a thread."""
 
 
 @frozen
-class Performer:
-    """What carrying out takes."""
+class Executor:
+    """Executes the requests of one application."""
 
     database: Database
     authenticator: Authenticator
@@ -43,121 +45,130 @@ class Performer:
     body_limit: int
     """Bytes, also after inflating."""
 
-    def join(
+    def submit_jointly(
         self, operation: Operation, request: Request, key: str, content: bytes
     ) -> Future[Answer] | None:
-        """Carry out a request with its like, all that wait at once. None if `perform` must do it.
+        """Queue a request that is handled together with others that wait like it.
 
-        It touches no database before it waits with the others, so that the event loop may call it:
-        a thread, and a transaction to look whose the request is, cost more than all the rest.
+        Return None for a request that `execute` must handle.
+
+        It does not touch the database itself, so the event loop may call it. A thread and a
+        transaction to look up the key would cost more than all the rest.
         """
-        asking = _Asking(self, operation, request, key, content)
+        execution = _Execution(self, operation, request, key, content)
         try:
-            question = asking.question() if asking.joins() else None
-        except Refusal:
-            return None  # whoever has no key is not told what is wrong with the body
-        if question is None:
+            parsed = execution.parse() if execution.may_join() else None
+        except ApiError:
+            return None  # A client without a key must not learn what is wrong with the body.
+        if parsed is None:
             return None
         return self.database.ask(
             (operation.id, key),
-            _answer_all,
-            (asking, question),
-            repeatable=question.attempt is not None,
+            _handle_jointly,
+            (execution, parsed),
+            repeatable=parsed.attempt is not None,
         )
 
-    def admit(self, operation: Operation, request: Request, key: str) -> None:
-        """Look whether the key allows a request of which little has been read, and count it.
+    def authorize(self, operation: Operation, request: Request, key: str) -> None:
+        """Check that the key allows the request, and count the request, before its body is read.
 
-        It reads the database. Raises `Refusal`.
+        It reads the database. Raises `ApiError`.
         """
-        self.database.read(_Asking(self, operation, request, key, b"").scope)
+        self.database.read(_Execution(self, operation, request, key, b"").authenticate)
 
-    def perform(
+    def execute(
         self, operation: Operation, request: Request, key: str, content: bytes
     ) -> Answer | Future[Answer]:
-        """Carry out a request, in a worker thread. What it writes is still to be committed.
+        """Execute a request, in a worker thread. A write returns the future of its commit.
 
-        Raises `Refusal`.
+        Raises `ApiError`.
         """
-        asking = _Asking(self, operation, request, key, content)
-        return asking.write() if operation.writes else self.database.read(asking.read)
+        execution = _Execution(self, operation, request, key, content)
+        return execution.write() if operation.writes else self.database.read(execution.read)
 
 
 @frozen(eq=False)
-class _Asking:
-    """One request."""
+class _Execution:
+    """The execution of one request."""
 
-    performer: Performer
+    executor: Executor
     operation: Operation
     request: Request
     key: str
     content: bytes = field(repr=False)
 
-    def joins(self) -> bool:
-        """Return whether nothing needs a look at whose the request is, before it is read.
+    @property
+    def context(self) -> RequestContext:
+        return RequestContext.of(self.request.scope)
 
-        Strangers do not take the writer's time.
+    def may_join(self) -> bool:
+        """Return whether the request may be parsed before its key is looked up.
+
+        Only for keys that were good before: unknown clients must not take the writer's time.
         """
         return (
             self.operation.joins
-            and len(self.content) <= SMALL
+            and len(self.content) <= SMALL_BODY
             and "content-encoding" not in self.request.headers
-            and self._counted()
-            and self.performer.authenticator.has_met(self.key)  # last: it hashes the key
+            and self._is_counted()
+            and self.executor.authenticator.has_met(self.key)  # last: it hashes the key
         )
 
-    def question(self) -> Asked:
-        """Return what is asked. Raises `Refusal`."""
+    def parse(self) -> ParsedRequest:
+        """Return what was sent. Raises `ApiError`."""
         return self._parsed(self.content, self._attempt(self.content))
 
     def read(self, connection: Connection) -> Answer:
         """Answer a request that changes nothing."""
-        (answer,) = self.operation.handle(self.scope(connection), [self._parsed(b"")])
-        assert isinstance(answer, Answer)  # noqa: S101 - reads raise their refusals
+        (answer,) = self.operation.handle(self.authenticate(connection), [self._parsed(b"")])
+        assert isinstance(answer, Answer)  # noqa: S101 - reads raise their errors
         return answer
 
     def write(self) -> Answer | Future[Answer]:
-        """Answer one that does. Who asks and what are settled before others wait for it."""
-        operation, database = self.operation, self.performer.database
-        organisation_id, body, attempt, earlier = database.read(self._looked_up)
+        """Answer a request that changes something.
+
+        The caller and the parsed body are known before other writers have to wait for it.
+        """
+        operation, database = self.operation, self.executor.database
+        organisation_id, body, attempt, earlier = database.read(self._look_up)
         if earlier is not None:
             return earlier
-        asked = self._parsed(body, attempt)
+        parsed = self._parsed(body, attempt)
 
-        def handle(connection: Connection, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
+        def handle(
+            connection: Connection, requests: Sequence[ParsedRequest]
+        ) -> Sequence[Answer | ApiError]:
             return operation.handle(Scope(connection, organisation_id), requests)
 
-        return database.ask(None, handle, asked, repeatable=attempt is not None)
+        return database.ask(None, handle, parsed, repeatable=attempt is not None)
 
-    def scope(self, connection: Connection) -> Scope:
-        """Return on whose behalf it asks. Raises `Refusal` without a key for it."""
-        caller = self.performer.authenticator.authenticate(connection, self.key)
-        self.request.scope["evrun.caller"] = caller
-        if not self._counted():
-            assert self.performer.limiter is not None  # noqa: S101 - what else would count
-            self.performer.limiter.take(hash_key(self.key))
-            self.request.scope["evrun.counted"] = True
+    def authenticate(self, connection: Connection) -> Scope:
+        """Return the scope of the key, and count the request. Raises `ApiError`."""
+        caller = self.executor.authenticator.authenticate(connection, self.key)
+        self.context.caller = caller
+        if not self._is_counted():
+            assert self.executor.limiter is not None  # noqa: S101 - without one, nothing is counted
+            self.executor.limiter.take(hash_key(self.key))
+            self.context.rate_counted = True
         caller.require(self.operation.method)
         return Scope(connection, caller.organisation_id)
 
-    def _counted(self) -> bool:
-        return self.performer.limiter is None or "evrun.counted" in self.request.scope
+    def _is_counted(self) -> bool:
+        return self.executor.limiter is None or self.context.rate_counted
 
-    def _looked_up(
-        self, connection: Connection
-    ) -> tuple[str, bytes, Attempt | None, Answer | None]:
-        """Return whose request it is, its body, its attempt, and what that was answered with."""
-        scope = self.scope(connection)
-        # Only for those who have a key. A repeated body may be compressed otherwise.
+    def _look_up(self, connection: Connection) -> tuple[str, bytes, Attempt | None, Answer | None]:
+        """Return the organisation, the body, the attempt, and the answer of an earlier attempt."""
+        scope = self.authenticate(connection)
+        # Only after authentication. A repeated body may have another compression.
         encoding = self.request.headers.get("content-encoding", "")
         body = b""
         if self.operation.body is not None:
-            body = inflate(self.content, encoding, self.performer.body_limit)
+            body = inflate(self.content, encoding, self.executor.body_limit)
         attempt = self._attempt(body)
         earlier = None if attempt is None else idempotency.recall(scope, attempt)
         return scope.organisation_id, body, attempt, earlier
 
-    def _parsed(self, body: bytes, attempt: Attempt | None = None) -> Asked:
+    def _parsed(self, body: bytes, attempt: Attempt | None = None) -> ParsedRequest:
         operation, request = self.operation, self.request
         parameters = parse_parameters(
             operation.parameters, request.path_params, request.query_params
@@ -165,23 +176,23 @@ class _Asking:
         given = None if operation.body is None else operation.parse(operation.body, body)
         if operation.prepare is not None:
             given = operation.prepare(parameters, given, attempt)
-        return Asked(parameters, given, attempt)
+        return ParsedRequest(parameters, given, attempt)
 
     def _attempt(self, body: bytes) -> Attempt | None:
         if self.operation.method != "POST":
             return None  # the other methods are harmless to repeat as they are
-        values = self.request.headers.getlist(idempotency.HEADER)
+        values = self.request.headers.getlist(IDEMPOTENCY_KEY)
         path = self.operation.path.format(**self.request.path_params)
         query = self.request.scope["query_string"].decode("latin-1")
         return idempotency.read_attempt(values, "POST", f"{path}?{query}", body)
 
 
-def _answer_all(
-    connection: Connection, joined: Sequence[tuple[_Asking, Asked]]
-) -> Sequence[Answer | Refusal]:
-    """Answer requests for one operation, that come with one key."""
-    scope = joined[0][0].scope(connection)
-    caller = joined[0][0].request.scope["evrun.caller"]
-    for asking, _ in joined:
-        asking.request.scope["evrun.caller"] = caller
-    return joined[0][0].operation.handle(scope, [question for _, question in joined])
+def _handle_jointly(
+    connection: Connection, joined: Sequence[tuple[_Execution, ParsedRequest]]
+) -> Sequence[Answer | ApiError]:
+    """Answer requests for one operation, sent with one key."""
+    first, _ = joined[0]
+    scope = first.authenticate(connection)
+    for execution, _ in joined:
+        execution.context.caller = first.context.caller
+    return first.operation.handle(scope, [parsed for _, parsed in joined])

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ class _NotFiniteError(Exception):
 
 
 def read(content: bytes) -> Any:
-    """Return a body's JSON data. Raises `Rule` at the first number that is not finite.
+    """Return a body's JSON data. Raises `InvalidValueError` at the first number that is not finite.
 
     Raises `ValueError` or `RecursionError` for what is not JSON or nests too deeply.
     """
@@ -32,7 +32,7 @@ def read(content: bytes) -> Any:
         )
     except _NotFiniteError:
         place = _place(read_leniently(content))
-    raise Rule(
+    raise InvalidValueError(
         place,
         "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity.",
         type="finite_number",

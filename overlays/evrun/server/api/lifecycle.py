@@ -1,4 +1,4 @@
-"""Whether the server takes requests: it stops in two steps, so that none is lost."""
+"""Whether the server takes requests. It stops in two steps, so that no request is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from attrs import define
 
 @define
 class Lifecycle:
-    """Serving, then draining: what is under way finishes, and nothing new begins."""
+    """Serving, then draining: running requests finish, and new ones get 503."""
 
     draining: bool = False

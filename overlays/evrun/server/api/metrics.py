@@ -1,6 +1,6 @@
-"""What Prometheus collects at `/metrics`: no key is needed, and nothing names a run or a person.
+"""The metrics at `/metrics`, for Prometheus. They need no key, and name no run and no person.
 
-Routes are labels as the contract writes them, never paths: the number of series stays small.
+The label `route` is a route of the contract, never a path: the number of series stays small.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from prometheus_client import (
 from starlette.responses import Response
 
 from evrun._version import __version__
+from evrun.server.api.context import RequestContext
 from evrun_models.contract import SHA256
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from evrun.server.api.access_log import Exchange
+    from evrun.server.api.access_log import AccessRecord
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -63,15 +64,15 @@ class Metrics:
             "evrun_connections", "Connections that are open.", registry=registry
         )
 
-    def __call__(self, exchange: Exchange) -> None:
-        """Count an exchange."""
-        route = exchange.route or "none"
-        self._requests.labels(exchange.method, route, str(exchange.status)).inc()
-        self._seconds.labels(exchange.method, route).observe(exchange.seconds)
-        self._received.inc(exchange.received)
-        self._sent.inc(exchange.sent)
+    def __call__(self, record: AccessRecord) -> None:
+        """Count a request."""
+        route = record.route or "none"
+        self._requests.labels(record.method, route, str(record.status)).inc()
+        self._seconds.labels(record.method, route).observe(record.seconds)
+        self._received.inc(record.received)
+        self._sent.inc(record.sent)
 
     async def endpoint(self, request: Request) -> Response:
-        """Show them all."""
-        request.scope["evrun.route"] = "/metrics"
+        """Return all metrics."""
+        RequestContext.of(request.scope).route = "/metrics"
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

@@ -16,7 +16,7 @@ from evrun.server.store.idempotency import Answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evrun.server.errors import Refusal
+    from evrun.server.errors import ApiError
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Scope
 
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=BaseModel)
 Prepare = Callable[[Any, Any, "Attempt | None"], Any]
 """Takes parameters, body and attempt."""
 Parse = Callable[[TypeAdapter[Any], bytes], Any]
-JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
+JointHandler = Callable[["Scope", "Sequence[ParsedRequest]"], "Sequence[Answer | ApiError]"]
 
 PREFIX = "/v4"
 """Stands before every path of the contract."""
@@ -35,7 +35,7 @@ class NoParameters(BaseModel):
 
 
 @frozen(eq=False)
-class Asked:
+class ParsedRequest:
     """What a request asks of an operation."""
 
     parameters: Any
@@ -58,7 +58,7 @@ class Operation:
     parameters: type[BaseModel]
     body: TypeAdapter[Any] | None
     parse: Parse
-    """Returns the body. Raises `Invalid`."""
+    """Returns the body. Raises `UnprocessableError`."""
     prepare: Prepare | None
     """What can be done without the store: others wait while one writes. The result is the body."""
     writes: bool
@@ -80,9 +80,9 @@ class Routes:
         """Answer a GET, from one consistent state of the store."""
 
         def register(handler: Callable[[Scope, P], Any]) -> Callable[[Scope, P], Any]:
-            def handle(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer]:
-                (asked,) = requests
-                return [_answer(200, handler(scope, asked.parameters))]
+            def handle(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer]:
+                (request,) = requests
+                return [_answer(200, handler(scope, request.parameters))]
 
             self._add(operation_id, f"GET {path}", parameters, handle, status=200)
             return handler
@@ -107,15 +107,15 @@ class Routes:
         """
 
         def register(handler: Callable[[Scope, P, Any], Any]) -> Callable[[Scope, P, Any], Any]:
-            def handle(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer]:
-                (asked,) = requests
+            def handle(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer]:
+                (request,) = requests
 
                 def work() -> Answer:
-                    return _answer(status, handler(scope, asked.parameters, asked.body))
+                    return _answer(status, handler(scope, request.parameters, request.body))
 
-                if asked.attempt is None:
+                if request.attempt is None:
                     return [work()]
-                return [idempotency.once(scope, asked.attempt, work)]
+                return [idempotency.once(scope, request.attempt, work)]
 
             given = {"status": status, "body": body, "parse": parse, "prepare": prepare}
             self._add(operation_id, address, parameters, handle, **given)

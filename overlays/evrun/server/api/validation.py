@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from evrun.server.api import finite
-from evrun.server.errors import Location, Refusal
+from evrun.server.errors import UnprocessableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.datastructures import QueryParams
+
+    from evrun.server.errors import Location
 
 
 T = TypeVar("T")
@@ -27,16 +29,8 @@ _MESSAGES = {"extra_forbidden": "There is no such field here. Correct its name, 
 """Instead of pydantic's own, by the type of a fault."""
 
 
-class Invalid(Refusal):
-    """422: the request does not fit the contract, at these places."""
-
-    def __init__(self, details: list[dict[str, Any]]) -> None:
-        super().__init__(details[0]["msg"])
-        self.details = details
-
-
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
-    """Return the path and query parameters. Raises `Invalid`.
+    """Return the path and query parameters. Raises `UnprocessableError`.
 
     What the contract does not declare is ignored, unless the model takes extras: those are lists.
     """
@@ -54,7 +48,7 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
         if any("\0" in each for each in value):  # a text's characters or a list's texts
             place = ["path" if name in path else "query", name]
             message = "It must not hold the character U+0000."
-            raise Invalid([{"loc": place, "msg": message, "type": "nul_character"}])
+            raise UnprocessableError([{"loc": place, "msg": message, "type": "nul_character"}])
     try:
         parsed = model.model_validate(values)
     except ValidationError as error:
@@ -73,13 +67,13 @@ def _list_fields(model: type[BaseModel]) -> set[str]:
 
 
 def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return the JSON body. Raises `Refusal`.
+    """Return the JSON body. Raises `ApiError`.
 
     Strict: `"1"` is no number and `1` no boolean. Numbers are finite, also within free-form
     objects, where pydantic takes others.
     """
     if not content.strip():
-        raise Invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
+        raise UnprocessableError([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
     plain = _plain(content)
     try:
         parsed = adapter.validate_json(content, strict=True)
@@ -90,7 +84,7 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
 
 
 def _plain(content: bytes) -> Any:
-    """Return the JSON data, None for what pydantic then refuses. Raises `Rule`."""
+    """Return the JSON data, None for what pydantic then refuses. Raises `InvalidValueError`."""
     try:
         return finite.read(content)
     except (ValueError, RecursionError):
@@ -98,7 +92,7 @@ def _plain(content: bytes) -> Any:
 
 
 def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return a body that holds others, which are not looked into. Raises `Invalid`.
+    """Return a body that holds others, which are not looked into. Raises `UnprocessableError`.
 
     Whatever JSON an inner one is, it keeps none of the others from being read.
     """
@@ -108,20 +102,23 @@ def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
         raise _invalid(error, lambda loc: ("body", *loc)) from error
     except (ValueError, RecursionError) as error:
         detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
-        raise Invalid([detail]) from error
+        raise UnprocessableError([detail]) from error
 
 
-def _too_deep(error: ValidationError) -> Invalid | None:
+def _too_deep(error: ValidationError) -> UnprocessableError | None:
     """Return the refusal of a body that nests deeper than pydantic's parser goes."""
     (first, *_) = error.errors(include_url=False)
     if "recursion limit" not in first.get("ctx", {}).get("error", ""):
         return None
     msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
-    return Invalid([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
+    return UnprocessableError([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
 
 
 def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
-    """Raise `Invalid` where a number passed for a time: to pydantic `20240101` is a day of 1970."""
+    """Raise `UnprocessableError` for a number given as a time.
+
+    pydantic takes `20240101` for a day of 1970.
+    """
     if isinstance(parsed, BaseModel):
         for name, field in type(parsed).model_fields.items():
             key = field.alias or name
@@ -133,11 +130,11 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
             _refuse_numbers_as_times(each, given[index], (*loc, index))
     elif isinstance(parsed, date) and "-" not in given.lstrip("-"):
         msg = "Input should be a date or time as in 2024-05-01 or 2024-05-01T12:00:00Z"
-        raise Invalid([{"loc": list(loc), "msg": msg, "type": "datetime_parsing"}])
+        raise UnprocessableError([{"loc": list(loc), "msg": msg, "type": "datetime_parsing"}])
 
 
-def _invalid(error: ValidationError, place: Any) -> Invalid:
-    return Invalid(
+def _invalid(error: ValidationError, place: Any) -> UnprocessableError:
+    return UnprocessableError(
         [
             {
                 "loc": list(place(each["loc"])),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from evrun._files import replacing
 from evrun.server.db.backends.choice import parse
 from evrun.server.db.backends.sqlite_files import absolute, is_there
-from evrun.server.errors import DatabaseUnusable
+from evrun.server.errors import DatabaseUnusableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def back_up(url: str, path: Path) -> None:
     """Write a copy of the database at `url` to the file `path`, whole or not at all.
 
     It is a SQLite file, or an archive for `pg_restore`. The schema is copied as it is, so that a
-    copy can be made before an upgrade. Raises `DatabaseUnusable` or `ConfigurationError`.
+    copy can be made before an upgrade. Raises `DatabaseUnusableError` or `ConfigurationError`.
     """
     parsed = parse(url)
     if parsed.get_backend_name() == "postgresql":
@@ -39,7 +39,7 @@ def back_up(url: str, path: Path) -> None:
     elif parsed.get_backend_name() == "sqlite" and parsed.database:
         _copy(absolute(parsed.database), path)
     else:
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             f"{parsed.render_as_string()} cannot be backed up: it is neither a SQLite file "
             "nor PostgreSQL."
         )
@@ -47,13 +47,13 @@ def back_up(url: str, path: Path) -> None:
 
 def _copy(source: Path, path: Path) -> None:
     if not is_there(source):
-        raise DatabaseUnusable(f"{source}: there is no such file to back up.")
+        raise DatabaseUnusableError(f"{source}: there is no such file to back up.")
     if path.exists() and path.samefile(source):
-        raise DatabaseUnusable(f"{path} is the database itself. Name another file.")
+        raise DatabaseUnusableError(f"{path} is the database itself. Name another file.")
     for beside in ("-wal", "-journal"):
         # Whoever opened the new file would take the old one's changes for its own.
         if path.with_name(path.name + beside).exists():
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 f"{path} is a database that is in use ({path.name}{beside} lies beside it). "
                 "Name another file."
             )
@@ -72,9 +72,11 @@ def _copy(source: Path, path: Path) -> None:
                 copy.execute("PRAGMA journal_mode = DELETE")
                 (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.Error as error:
-            raise DatabaseUnusable(f"{source} could not be copied to {path}: {error}.") from error
+            raise DatabaseUnusableError(
+                f"{source} could not be copied to {path}: {error}."
+            ) from error
         if found != "ok":
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 f"{source} is damaged ({found}), and so would be its copy. Restore an older backup."
             )
 
@@ -82,13 +84,13 @@ def _copy(source: Path, path: Path) -> None:
 def _require_ours(connection: sqlite3.Connection, source: Path) -> None:
     query = "SELECT count(*) FROM sqlite_schema WHERE name IN ('alembic_version', 'logs')"
     if connection.execute(query).fetchone() != (2,):
-        raise DatabaseUnusable(f"{source} is no database of evrun's.")
+        raise DatabaseUnusableError(f"{source} is no database of evrun's.")
 
 
 def _dump(url: URL, path: Path) -> None:
     command = shutil.which("pg_dump")
     if command is None:
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             "Backing PostgreSQL up needs its own pg_dump in PATH, of the server's version or a "
             "newer one: the package is called postgresql-client, or much like it."
         )
@@ -112,7 +114,7 @@ def _dump(url: URL, path: Path) -> None:
         )
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"status {done.returncode}"
-            raise DatabaseUnusable(f"{url.render_as_string()} could not be dumped: {said}")
+            raise DatabaseUnusableError(f"{url.render_as_string()} could not be dumped: {said}")
 
 
 def _conninfo(url: URL) -> str:

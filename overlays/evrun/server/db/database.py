@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-    from evrun.server.errors import Refusal
+    from evrun.server.errors import ApiError
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -35,7 +35,7 @@ class Database:
     """The database at a SQLAlchemy URL: `sqlite:///evals.db` or `postgresql+psycopg://…`.
 
     A text is parsed, so that `%` and `?` in a file's name are written `%25` and `%3F`; a `URL` is
-    taken as it is. It opens at its first use. Raises `DatabaseUnusable` for a URL that is none.
+    taken as it is. It opens at its first use. Raises `DatabaseUnusableError` for an invalid URL.
     """
 
     def __init__(self, url: str | URL, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -65,7 +65,7 @@ class Database:
     def open(self) -> None:
         """Open it, making or upgrading the schema if needed.
 
-        Raises `DatabaseUnusable` or `Unavailable`. Opening twice is fine.
+        Raises `DatabaseUnusableError` or `UnavailableError`. Opening twice is fine.
         """
         with self._opening:
             if not self._backend.is_open:
@@ -87,13 +87,13 @@ class Database:
             return self._backend.revision()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Return `work`'s answer, from one consistent state. Raises `Unavailable`."""
+        """Return `work`'s answer, from one consistent state. Raises `UnavailableError`."""
         self.open()
         with self._counted(), self._explained(), self._backend.reading() as connection:
             return work(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Return `work`'s answer after its changes are durable. Raises `Unavailable`.
+        """Return `work`'s answer after its changes are durable. Raises `UnavailableError`.
 
         Whatever `work` raises undoes its changes. It runs in another thread, together with other
         work. Where writers race, the work of the one that lost is undone and done again: so it must
@@ -108,14 +108,14 @@ class Database:
     def ask(
         self,
         kind: Hashable,
-        work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
+        work: Callable[[Connection, Sequence[Q]], Sequence[T | ApiError]],
         question: Q,
         *,
         repeatable: bool = False,
     ) -> Future[T]:
         """Like `submit`, for `work` that answers all questions of its kind that wait, at once.
 
-        A question that it refuses, by a `Refusal` for an answer, must have changed nothing. A
+        A question that it refuses, by a `ApiError` for an answer, must have changed nothing. A
         `repeatable` one may be asked again although its changes are there: the answer is the same,
         and nothing changes. So it is if the connection breaks while it is committed.
         """

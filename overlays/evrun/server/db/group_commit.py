@@ -21,7 +21,13 @@ from attrs import define, field
 from sqlalchemy.exc import StatementError
 
 from evrun.server.db.threads import Threads
-from evrun.server.errors import Conflict, OutcomeUnknown, Refusal, Rule, Unavailable
+from evrun.server.errors import (
+    ApiError,
+    ConflictError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -52,15 +58,15 @@ class _Item:
     """What has an equal one is asked at once; None is alone."""
     repeatable: bool = False
     """Whether doing it again does nothing if it is done."""
-    doubt: OutcomeUnknown | None = None
+    doubt: OutcomeUnknownError | None = None
     """Set when a commit that may have succeeded had it."""
     future: Future[Any] = field(factory=Future)
     since: float = field(factory=time.monotonic)
 
     def alone(self, connection: Connection) -> Any:
-        """Return the answer to this question. Raises `Refusal`."""
+        """Return the answer to this question. Raises `ApiError`."""
         (answer,) = self.work(connection, [self.question])
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ApiError):
             raise answer
         return answer
 
@@ -90,7 +96,7 @@ class GroupCommit:
     def ask(
         self,
         kind: Hashable,
-        work: Callable[[Connection, Sequence[Q]], Sequence[T | Refusal]],
+        work: Callable[[Connection, Sequence[Q]], Sequence[T | ApiError]],
         question: Q,
         *,
         repeatable: bool = False,
@@ -209,7 +215,7 @@ class GroupCommit:
             cause = cause_of(error)
             if self._backend.lost_a_race(cause, patient=False):
                 return False
-            if not isinstance(cause, Refusal):
+            if not isinstance(cause, ApiError):
                 raise _Spoilt from error
             settled.append((item, None, cause))
         except BaseException as error:  # noqa: BLE001 - as above
@@ -223,13 +229,13 @@ class GroupCommit:
                 answers = alike[0].work(connection, [item.question for item in alike])
         except StatementError as error:
             cause = cause_of(error)
-            if isinstance(cause, Refusal) or self._backend.lost_a_race(cause, patient=False):
+            if isinstance(cause, ApiError) or self._backend.lost_a_race(cause, patient=False):
                 return False
             raise _Spoilt from error  # such as a lost connection: nothing more goes through it
         except Exception:  # noqa: BLE001 - whose fault it is shows when they are alone
             return False
         for item, answer in zip(alike, answers, strict=True):
-            refused = isinstance(answer, Refusal)
+            refused = isinstance(answer, ApiError)
             settled.append((item, None, answer) if refused else (item, answer, None))
         return True
 
@@ -245,12 +251,12 @@ class GroupCommit:
             try:
                 self._patient.submit(self._in_time, item)
             except RuntimeError:  # it must not keep others waiting, as it would here
-                self._fail(item, Unavailable(_NO_THREAD))
+                self._fail(item, UnavailableError(_NO_THREAD))
 
     def _in_time(self, item: _Item) -> None:
         """Do one piece of work unless all threads were waiting for others until now."""
         if self._is_late(item):
-            self._fail(item, Unavailable("Too many writers wait for others. Try again."))
+            self._fail(item, UnavailableError("Too many writers wait for others. Try again."))
         else:
             self._alone(item)
 
@@ -312,12 +318,12 @@ class GroupCommit:
         such as a key that was revoked since. Those of its own come after that.
         """
         reason = explained(self._backend, error)
-        settled = isinstance(reason, Rule | Conflict)
+        settled = isinstance(reason, InvalidValueError | ConflictError)
         item.future.set_exception(reason if settled or item.doubt is None else item.doubt)
 
 
-def _doubt() -> OutcomeUnknown:
-    return OutcomeUnknown(
+def _doubt() -> OutcomeUnknownError:
+    return OutcomeUnknownError(
         "The database failed while it committed: the change may be there. "
         "Send the request again under the same Idempotency-Key, or look."
     )
@@ -346,7 +352,7 @@ def explained(backend: Backend, error: BaseException) -> BaseException:
     """Return the exception that tells why, which may be `error` itself."""
     cause = cause_of(error)
     # A column type may refuse a value; SQLAlchemy wraps what it raises.
-    if isinstance(cause, Refusal):
+    if isinstance(cause, ApiError):
         return cause
     reason = backend.explain(cause)
     before = cause.__context__ if isinstance(error, StatementError) else None

@@ -30,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -92,9 +92,9 @@ class Words(TypeDecorator[str]):
 
 
 def require_storable(*texts: str | None) -> None:
-    """Raise `Rule` for a text that `Words` cannot keep."""
+    """Raise `InvalidValueError` for a text that `Words` cannot keep."""
     if any(text is not None and "\0" in text for text in texts):
-        raise Rule(
+        raise InvalidValueError(
             ("body",),
             "Names, references and labels must not hold the character U+0000.",
             type="nul_character",
@@ -106,9 +106,9 @@ LONGEST_REFERENCE = 2000
 
 
 def require_indexable(name: str, reference: str | None) -> None:
-    """Raise `Rule` for a log's reference that cannot be looked up everywhere."""
+    """Raise `InvalidValueError` for a log's reference that cannot be looked up everywhere."""
     if reference is not None and len(reference.encode()) > LONGEST_REFERENCE:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "log", name),
             f"A reference has at most {LONGEST_REFERENCE} bytes.",
             type="too_long",

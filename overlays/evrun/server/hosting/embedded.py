@@ -1,7 +1,6 @@
-"""The server inside this process and without a port, for `Evrun.local`: over a SQLite file.
+"""The server inside this process, without a port, for `Evrun.local`.
 
-No thread starts before the first request. A forked child gets a server of its own over the same
-file.
+No thread starts before the first request. A forked child gets its own server over the same file.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from evrun.errors import ConfigurationError
 from evrun.server.api.app import create_app
 from evrun.server.api.operations import PREFIX
 from evrun.server.db.database import Database
-from evrun.server.errors import DatabaseUnusable, Unavailable
-from evrun.server.hosting.loop_thread import Host, NoThread, Visitor
+from evrun.server.errors import DatabaseUnusableError, UnavailableError
+from evrun.server.hosting.loop_thread import CallerThread, LoopThread, ThreadStartError
 from evrun.server.store.api_keys import generate_key
 
 if TYPE_CHECKING:
@@ -35,14 +34,14 @@ if TYPE_CHECKING:
 
 
 class EmbeddedServer:
-    """The server over a SQLite file, which is made if it is not there, or over another database.
+    """The server over a SQLite file, which it creates if it does not exist, or another database.
 
-    Several processes may use the same file at a time. It closes the database in the end. With
+    Several processes may use the same file at a time. `close` also closes the database. With
     `faults` requests fail on purpose.
     """
 
     base_url = f"http://evrun.local{PREFIX}"
-    """Names it in messages. Nothing is ever looked up."""
+    """The server's name in messages. It is never resolved."""
 
     def __init__(
         self, where: str | os.PathLike[str] | Database, *, faults: Faults | None = None
@@ -55,25 +54,25 @@ class EmbeddedServer:
         self.key = generate_key()
         """Valid for this object only; it acts for the default organisation."""
         make_app = partial(create_app, database, local_key=self.key, faults=faults)
-        self._cell = _Cell(database, make_app)
-        # When the object is forgotten, and at the interpreter's exit: handlers of `atexit` that
-        # were registered before run after this, and may still ask.
-        self._finalizer = weakref.finalize(self, self._cell.stop)
+        self._state = _ServerState(database, make_app)
+        # It runs when the object is collected, and at the interpreter's exit. `atexit` handlers
+        # that were registered earlier run later, and may still send requests.
+        self._finalizer = weakref.finalize(self, self._state.stop)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
 
     @property
     def path(self) -> Path:
-        """The file that it was made for."""
+        """The SQLite file."""
         return Path(self._name)
 
     def open(self) -> None:
-        """Open the database: the first request does it if nobody has.
+        """Open the database, which the first request would open else.
 
         Raises `ConfigurationError` if it cannot be opened.
         """
-        self._cell.open()
+        self._state.open()
 
     def transport(self) -> httpx.BaseTransport:
         """Return a transport for an `httpx.Client`. It has nothing to close."""
@@ -88,72 +87,75 @@ class EmbeddedServer:
 
         Raises `ConfigurationError` if it is closed, or cannot open the database.
         """
-        return self._cell.submit(request, content)
+        return self._state.submit(request, content)
 
     def close(self) -> None:
-        """Let requests under way finish, then close the file. Closing twice is fine."""
+        """Let running requests finish, then close the file. Closing twice is fine."""
         self._finalizer.detach()
-        self._cell.stop(for_good=True)
+        self._state.stop(for_good=True)
 
 
-class _Cell:
-    """Holds the host. Apart from `EmbeddedServer`, so that its finalizer can outlive it."""
+class _ServerState:
+    """Starts and stops the application's thread.
+
+    It is a class of its own because the finalizer of `EmbeddedServer` must not refer to it.
+    """
 
     def __init__(self, database: Database, make_app: Callable[[], Starlette]) -> None:
         self._database = database
         self._make_app = make_app
-        self._host: Host | None = None
+        self._running: LoopThread | None = None
         self._closed = False
         self._lock = threading.Lock()
-        _CELLS.add(self)
+        _STATES.add(self)
 
     def open(self) -> None:
         try:
             self._database.open()
-        except (DatabaseUnusable, Unavailable) as error:
+        except (DatabaseUnusableError, UnavailableError) as error:
             raise ConfigurationError(str(error)) from error
 
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         with self._lock:
             return self._started().submit(request, content)
 
-    def _started(self) -> Host | Visitor:
+    def _started(self) -> LoopThread | CallerThread:
         if self._closed:
             raise ConfigurationError(
                 "The embedded server was closed. Make a new client with Evrun.local(…)."
             )
-        if self._host is None:
-            self.open()  # here, so that the host's start does not fail
+        if self._running is None:
+            self.open()  # here, so that the thread's start does not fail
             try:
-                self._host = Host(self._make_app())
-            except NoThread:
-                return Visitor(self._make_app())
-        return self._host
+                self._running = LoopThread(self._make_app())
+            except ThreadStartError:
+                return CallerThread(self._make_app())
+        return self._running
 
     def stop(self, *, for_good: bool = False) -> None:
-        """Let requests under way finish, then close the file. The next request starts again."""
+        """Let running requests finish, then close the file. The next request starts again."""
         with self._lock:
             self._closed |= for_good
-            host, self._host = self._host, None
-        if host is not None:
-            host.stop()
-        self._database.close()  # without a host, nobody else has
+            running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+        self._database.close()  # without a thread, no lifespan has closed it
 
     def forked(self) -> None:
-        """Forget the parent's host: its thread is not here, and its loop is not ours to close."""
-        if self._host is not None:
-            _INHERITED.append(self._host)
-        self._host = None
+        """Forget the parent's thread, which does not run here. Its loop must stay open."""
+        if self._running is not None:
+            _INHERITED.append(self._running)
+        self._running = None
         self._lock = threading.Lock()
 
 
-_CELLS: weakref.WeakSet[_Cell] = weakref.WeakSet()
-_INHERITED: list[Host] = []  # kept, because collecting a loop closes what the parent still uses
+_STATES: weakref.WeakSet[_ServerState] = weakref.WeakSet()
+_INHERITED: list[LoopThread] = []  # collecting a loop would close what the parent still uses
 
 
 def _after_in_child() -> None:
-    for cell in list(_CELLS):
-        cell.forked()
+    for state in list(_STATES):
+        state.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,7 +1,6 @@
-"""Runs an ASGI application in this process: an event loop in a thread of its own, and no port.
+"""Runs an ASGI application in this process, with an event loop in a thread and without a port.
 
-`httpx.ASGITransport` would do for a test; it runs no lifespan, knows no timeouts, and needs the
-caller to have a loop.
+`httpx.ASGITransport` runs no lifespan, knows no timeouts, and needs a loop of the caller.
 """
 
 from __future__ import annotations
@@ -14,31 +13,31 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun.server.api.faults.connection import HANG_UP
-from evrun.server.errors import DatabaseUnusable, Unavailable
+from evrun.server.errors import DatabaseUnusableError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from starlette.applications import Starlette
 
-DRAIN = 10.0
-"""Seconds that requests under way get when the host stops."""
+DRAIN_TIMEOUT = 10.0
+"""Seconds that running requests have when the thread stops."""
 
 
-class NoThread(Exception):  # noqa: N818 - not a fault: see `Visitor`
-    """No thread can be started."""
+class ThreadStartError(Exception):
+    """No thread can be started: `CallerThread` needs none."""
 
 
-class Host:
-    """One application, its loop and its thread. It starts when it is made. Not reusable."""
+class LoopThread:
+    """One application, its loop and its thread, which starts at once. Not reusable."""
 
     def __init__(self, app: Starlette) -> None:
-        """Start the application. Raises what its lifespan raises, or `NoThread`."""
+        """Start the application. Raises what its lifespan raises, or `ThreadStartError`."""
         self._app = app
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._stopping = False
-        self._exchanges: set[asyncio.Task[Any]] = set()
+        self._requests: set[asyncio.Task[Any]] = set()
         started: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._run, args=(started,), name="evrun-server", daemon=True
@@ -46,7 +45,7 @@ class Host:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise NoThread from error
+            raise ThreadStartError from error
         started.result()
 
     def _run(self, started: Future[None]) -> None:
@@ -63,20 +62,20 @@ class Host:
         async with self._app.router.lifespan_context(self._app):
             started.set_result(None)
             await self._stop.wait()
-            if self._exchanges:
-                await asyncio.wait(self._exchanges, timeout=DRAIN)
+            if self._requests:
+                await asyncio.wait(self._requests, timeout=DRAIN_TIMEOUT)
             self._stopping = True
-            for task in self._exchanges:
+            for task in self._requests:
                 task.cancel()
 
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
         """Send a request. Cancelling the future cancels it in the application too."""
-        return asyncio.run_coroutine_threadsafe(self._exchange(request, content), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._handle(request, content), self._loop)
 
-    async def _exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+    async def _handle(self, request: httpx.Request, content: bytes) -> httpx.Response:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we run in one
-        self._exchanges.add(task)
+        self._requests.add(task)
         try:
             return await _call(self._app, request, content)
         except asyncio.CancelledError:
@@ -85,45 +84,45 @@ class Host:
                 raise httpx.ReadError(message, request=request) from None
             raise
         finally:
-            self._exchanges.discard(task)
+            self._requests.discard(task)
 
     def stop(self) -> None:
-        """Let requests under way finish, run the lifespan's end, and end the thread."""
+        """Let running requests finish, run the lifespan's end, and end the thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             if threading.current_thread() is not self._thread:
                 self._thread.join()
 
 
-class Visitor:
-    """Like `Host`, in the thread of whoever asks: where no other can be started.
+class CallerThread:
+    """Like `LoopThread`, in the thread of the caller.
 
-    That is so when the main thread has ended (Python 3.12). The application begins and ends with
-    each request, of which there may be one at a time.
+    For when no thread can be started, as after the end of the main thread (Python 3.12). The
+    application starts and ends with each request, and there may be one request at a time.
     """
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
 
     def submit(self, request: httpx.Request, content: bytes) -> Future[httpx.Response]:
-        """Carry out a request. The future has its answer."""
+        """Handle a request. The future is done."""
         future: Future[httpx.Response] = Future()
-        # The asking thread may run a loop, which waits meanwhile.
-        running = asyncio._get_running_loop()  # noqa: SLF001 - exported for whoever runs loops
+        # The calling thread may run a loop, which waits meanwhile.
+        running = asyncio._get_running_loop()  # noqa: SLF001 - exported for code that runs loops
         asyncio._set_running_loop(None)  # noqa: SLF001
         try:
-            future.set_result(asyncio.run(self._exchange(request, content)))
-        except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
+            future.set_result(asyncio.run(self._handle(request, content)))
+        except Exception as error:  # noqa: BLE001 - `Future.result` raises it
             future.set_exception(error)
         finally:
             asyncio._set_running_loop(running)  # noqa: SLF001
         return future
 
-    async def _exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+    async def _handle(self, request: httpx.Request, content: bytes) -> httpx.Response:
         try:
             async with self._app.router.lifespan_context(self._app):
                 return await _call(self._app, request, content)
-        except (DatabaseUnusable, Unavailable) as error:
+        except (DatabaseUnusableError, UnavailableError) as error:
             raise httpx.ConnectError(str(error), request=request) from error
 
 
@@ -132,12 +131,12 @@ async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx
     incoming = [{"type": "http.request", "body": content, "more_body": False}]
     start: dict[str, Any] = {}
     body: list[bytes] = []
-    hung_up = asyncio.Event()
+    closed = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if incoming:
             return incoming.pop()
-        await hung_up.wait()  # the client stays
+        await closed.wait()  # the client does not disconnect before
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -147,26 +146,28 @@ async def _call(app: Starlette, request: httpx.Request, content: bytes) -> httpx
             body.append(message.get("body", b""))
 
     try:
-        await app({**_scope(request), "extensions": {HANG_UP: hung_up.set}}, receive, send)
+        await app({**_scope(request), "extensions": {HANG_UP: closed.set}}, receive, send)
     except Exception as error:
         if not start:
             raise httpx.ReadError(
                 f"The embedded server failed: {error}", request=request
             ) from error
-    if hung_up.is_set():
-        return _broken_off(request, start, b"".join(body))
+    if closed.is_set():
+        return _cut_off(request, start, b"".join(body))
     return httpx.Response(start["status"], headers=start["headers"], content=b"".join(body))
 
 
-def _broken_off(request: httpx.Request, start: dict[str, Any], body: bytes) -> httpx.Response:
-    """Return, or raise, what a client gets from a connection that is closed on it."""
+def _cut_off(request: httpx.Request, start: dict[str, Any], body: bytes) -> httpx.Response:
+    """Return or raise what a client gets when its connection is closed."""
     if not start:
         raise httpx.ReadError("The embedded server closed the connection.", request=request)
-    return httpx.Response(start["status"], headers=start["headers"], stream=_Part(request, body))
+    return httpx.Response(
+        start["status"], headers=start["headers"], stream=_CutStream(request, body)
+    )
 
 
-class _Part(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The beginning of a body, and its end before its time, as over a socket."""
+class _CutStream(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The beginning of a body, then the error of a connection that closes too early."""
 
     def __init__(self, request: httpx.Request, body: bytes) -> None:
         self._request = request

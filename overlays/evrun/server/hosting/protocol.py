@@ -1,7 +1,7 @@
-"""Connections without a whole request: uvicorn's protocol, with patience limited.
+"""Limits of one connection: uvicorn's protocol, with timeouts and errors in the contract's shape.
 
 uvicorn closes connections that idle between requests. It waits for ever for the rest of a head, for
-a body that nobody reads any more, and for a client that does not take its answer.
+the rest of a body after the answer, and for a client that does not take its answer.
 """
 
 from __future__ import annotations
@@ -16,9 +16,21 @@ from attrs import frozen
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from evrun.server.api.access_log import refused
+from evrun.server.api.access_log import rejected
 from evrun.server.api.faults.connection import protocol
-from evrun.server.api.limits import ADDRESS_LIMIT, CONNECTIONS, HEAD_LIMIT, PATIENCE, SLOWEST
+from evrun.server.api.limits import (
+    ADDRESS_LIMIT,
+    CLIENT_TIMEOUT,
+    HEAD_LIMIT,
+    MAX_CONNECTIONS,
+    MIN_BYTES_PER_SECOND,
+)
+from evrun.server.errors import (
+    AddressTooLongError,
+    HeadTooLargeError,
+    MalformedRequestError,
+    RequestTimeoutError,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,27 +39,32 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from evrun.server.api.access_log import Exchange
+    from evrun.server.api.access_log import AccessRecord
+    from evrun.server.errors import ApiError
 
-# uvicorn warns of each malformed request: a stranger could fill the log, and a full pipe behind it
-# stops the server. The access log has them, and metrics count them.
+# uvicorn warns of each malformed request: a client could fill the log, and a full pipe behind the
+# log stops the server. The access log has these requests, and the metrics count them.
 _LOGGER = logging.getLogger("evrun.server.hosting.protocol")
 _LOGGER.setLevel(logging.ERROR)
 
-_LINGER = 2.0  # seconds for which a refused client's bytes are thrown away, so that it reads why
-_STATUSES = {400: b"Bad Request", 408: b"Request Timeout", 414: b"URI Too Long"}
-_STATUSES |= {431: b"Request Header Fields Too Large"}
+_LINGERING_TIMEOUT = 2.0
+"""Seconds in which the bytes of a rejected client are discarded, so that it reads the answer."""
+_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 414: b"URI Too Long"}
+_REASONS |= {431: b"Request Header Fields Too Large"}
 
 
 @frozen(kw_only=True)
-class Limits:
-    """What connections may take."""
+class ConnectionLimits:
+    """The limits of connections. Times are seconds."""
 
-    connections: int = CONNECTIONS
-    """Further ones are answered with 503."""
-    patience: float = PATIENCE
-    """Seconds for the head of a request, and to take some of an answer, which has to go on with
-    `SLOWEST` bytes a second."""
+    max_connections: int = MAX_CONNECTIONS
+    """The server answers 503 on further ones."""
+    head_timeout: float = CLIENT_TIMEOUT
+    """For the head of a request."""
+    body_timeout: float = CLIENT_TIMEOUT
+    """For a pause within a body, and beyond the time that `MIN_BYTES_PER_SECOND` allows for it."""
+    write_timeout: float = CLIENT_TIMEOUT
+    """The same, for a client that takes an answer."""
 
 
 class GuardedConfig(Config):
@@ -57,28 +74,28 @@ class GuardedConfig(Config):
         self,
         app: Any,
         *,
-        limits: Limits,
-        busy: ASGIApp,
+        limits: ConnectionLimits,
+        over_limit: ASGIApp,
         headers: list[tuple[str, str]],
-        observe: Callable[[Exchange], None] = lambda _: None,
-        hangs_up: bool = False,
+        record: Callable[[AccessRecord], None] = lambda _: None,
+        closes_on_purpose: bool = False,
         **options: Any,
     ) -> None:
-        """Take what uvicorn takes, and more.
+        """Take uvicorn's options, and more.
 
-        - `busy` answers on connections beyond the limit.
-        - `headers` stand in every answer to what is no request.
-        - `observe` is told of those answers.
-        - With `hangs_up`, the application may close connections on purpose.
+        - `over_limit` is the application for connections beyond `max_connections`.
+        - `headers` are sent in every answer to invalid HTTP.
+        - `record` gets the access record of those answers.
+        - With `closes_on_purpose`, the application may close connections.
         """
         self.limits = limits
-        self.busy = busy
-        self.refusal_headers = [(name.encode(), value.encode()) for name, value in headers]
-        self.observe = observe
-        # h11 by name: what is refused, and how, must not depend on what else is installed.
+        self.over_limit = over_limit
+        self.error_headers = [(name.encode(), value.encode()) for name, value in headers]
+        self.record = record
+        # h11 by name: which requests are valid must not depend on the packages installed.
         super().__init__(
             app,
-            http=protocol(GuardedProtocol) if hangs_up else GuardedProtocol,
+            http=protocol(GuardedProtocol) if closes_on_purpose else GuardedProtocol,
             ws="none",
             h11_max_incomplete_event_size=HEAD_LIMIT,
             server_header=False,
@@ -91,72 +108,72 @@ class GuardedProtocol(H11Protocol):
     """One connection."""
 
     config: GuardedConfig
-    _head: asyncio.TimerHandle | None = None
-    _end: asyncio.TimerHandle | None = None
-    _stuck: asyncio.TimerHandle | None = None
-    _refused = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _close_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _rejected = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, and wait for a head."""
         super().connection_made(transport)
         self.logger = _LOGGER
-        patience = self.config.limits.patience
-        if len(self.connections) > self.config.limits.connections:
-            self.app = cast("Any", self.config.busy)
-            patience = min(patience, _LINGER)
-        self._head = self.loop.call_later(patience, self._head_is_late)
+        seconds = self.config.limits.head_timeout
+        if len(self.connections) > self.config.limits.max_connections:
+            self.app = cast("Any", self.config.over_limit)
+            seconds = min(seconds, _LINGERING_TIMEOUT)
+        self._head_timer = self.loop.call_later(seconds, self._head_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
-        for timer in (self._head, self._end, self._stuck):
+        for timer in (self._head_timer, self._close_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        if self._refused:
+        """Handle received bytes."""
+        if self._rejected:
             return
         super().data_received(data)
-        self._look()
+        self._update_timers()
 
     def on_response_complete(self) -> None:
         """Go on to the next request."""
         super().on_response_complete()
-        self._look()
+        self._update_timers()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what idles."""
+        """Close an idle connection."""
         super().timeout_keep_alive_handler()
-        self._look()
+        self._update_timers()
 
-    def _look(self) -> None:
-        """Arm the timer that the state of the connection asks for, and stop the other."""
+    def _update_timers(self) -> None:
+        """Start and stop timers, as the state of the connection demands."""
         if self.transport.is_closing():
-            # It is closed when all is written, which a client that reads nothing would put off.
+            # It closes when all is written. A client that reads nothing would delay that for ever.
             self._watch_writing()
             return
+        limits = self.config.limits
         begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if begun and self._head is None:
-            self._head = self.loop.call_later(self.config.limits.patience, self._head_is_late)
-        elif self.conn.their_state is not h11.IDLE and self._head is not None:
-            self._head.cancel()
-            self._head = None
+        if begun and self._head_timer is None:
+            self._head_timer = self.loop.call_later(limits.head_timeout, self._head_timed_out)
+        elif self.conn.their_state is not h11.IDLE and self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE:
-            # The answer is out, and the rest of the body is thrown away: not for ever.
-            self._give(self.config.limits.patience, self.transport.close)
-        elif self._end is not None:
-            self._end.cancel()
-            self._end = None
+            # The answer is sent. The rest of the body is discarded, for a limited time.
+            if self._close_timer is None:
+                self._close_timer = self.loop.call_later(limits.body_timeout, self.transport.close)
+        elif self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
 
-    def _give(self, seconds: float, then: Callable[[], None]) -> None:
-        if self._end is None:
-            self._end = self.loop.call_later(seconds, then)
-
-    def _head_is_late(self) -> None:
+    def _head_timed_out(self) -> None:
         if self.conn.trailing_data[0]:
-            seconds = f"{self.config.limits.patience:g}"
-            self._refuse(408, f"The head of the request took longer than {seconds} s.")
+            seconds = f"{self.config.limits.head_timeout:g}"
+            self._reject(
+                RequestTimeoutError(f"The head of the request took longer than {seconds} s.")
+            )
         else:
             self.transport.abort()
 
@@ -166,82 +183,87 @@ class GuardedProtocol(H11Protocol):
         self._watch_writing()
 
     def resume_writing(self) -> None:
-        """Stop watching, unless the rest is all that the connection is still there for."""
+        """Stop watching, unless the connection only stays open to write the rest."""
         super().resume_writing()
-        if self._stuck is not None and not self.transport.is_closing():
-            self._stuck.cancel()
-            self._stuck = None
+        if self._write_timer is not None and not self.transport.is_closing():
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _watch_writing(self) -> None:
         """Abort unless the client takes something in time, and enough over the whole time."""
-        if self._stuck is not None:
+        if self._write_timer is not None:
             return
-        patience = self.config.limits.patience
+        timeout = self.config.limits.write_timeout
         start = self.loop.time()
         first = before = self.transport.get_write_buffer_size()
 
         def look() -> None:
             nonlocal before
             left = self.transport.get_write_buffer_size()
-            enough = (self.loop.time() - start - patience) * SLOWEST
+            enough = (self.loop.time() - start - timeout) * MIN_BYTES_PER_SECOND
             if left >= before or first - left < enough:
                 self.transport.abort()
                 return
             before = left
-            self._stuck = self.loop.call_later(patience, look)
+            self._write_timer = self.loop.call_later(timeout, look)
 
-        self._stuck = self.loop.call_later(patience, look)
+        self._write_timer = self.loop.call_later(timeout, look)
 
     def _should_upgrade(self) -> bool:
-        return False  # and no word about it in the log
+        return False  # uvicorn's own method would log it
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP request: uvicorn's name for it."""
+        """Reject invalid HTTP. The name is uvicorn's."""
         error = sys.exception()
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         if hint != 431:  # noqa: PLR2004 - h11 names no other that has a meaning here
-            self._refuse(400, f"This is not a valid HTTP/1.1 request: {error or msg}.")
+            self._reject(
+                MalformedRequestError(f"This is not a valid HTTP/1.1 request: {error or msg}.")
+            )
         elif b"\n" not in self.conn.trailing_data[0][:ADDRESS_LIMIT]:
-            self._refuse(414, f"The address is longer than {ADDRESS_LIMIT} bytes.")
+            self._reject(AddressTooLongError(f"The address is longer than {ADDRESS_LIMIT} bytes."))
         else:
-            self._refuse(431, f"The head of the request is longer than {HEAD_LIMIT} bytes.")
+            self._reject(
+                HeadTooLargeError(f"The head of the request is longer than {HEAD_LIMIT} bytes.")
+            )
 
-    def _refuse(self, status: int, sentence: str) -> None:
+    def _reject(self, error: ApiError) -> None:
         """Answer once, without an application, and close."""
-        self._refused = True
+        self._rejected = True
         if self.cycle is not None and not self.cycle.response_complete:
-            # An application waits for the rest of a body that will not come.
+            # The application waits for the rest of a body, which does not come.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.transport.close()
             return
-        content = pydantic_core.to_json({"detail": sentence})
+        content = pydantic_core.to_json({"detail": error.detail})
         if self.cycle is not None and self.cycle.disconnected and self.scope["method"] == "HEAD":
-            content = b""  # its answer has none, also when what came behind its head is broken
+            content = b""  # HEAD has no body, also if the bytes behind its head are invalid
         headers = [
             *self.server_state.default_headers,
-            *self.config.refusal_headers,
+            *self.config.error_headers,
             (b"content-type", b"application/json"),
             (b"content-length", str(len(content)).encode()),
-            (b"connection", b"close"),
+            *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
         ]
         for event in (
-            h11.Response(status_code=status, headers=headers, reason=_STATUSES[status]),
+            h11.Response(status_code=error.status, headers=headers, reason=_REASONS[error.status]),
             h11.Data(data=content),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.config.observe(refused(self.client[0] if self.client else None, status, len(content)))
-        # Closing while bytes are unread resets the connection, and the answer is lost on the way.
+        client = self.client[0] if self.client else None
+        self.config.record(rejected(client, error.status, len(content)))
+        # To close while bytes are unread resets the connection, and the client loses the answer.
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._end = self.loop.call_later(_LINGER, self.transport.close)
+        self._close_timer = self.loop.call_later(_LINGERING_TIMEOUT, self.transport.close)
 
     def shutdown(self) -> None:
-        """Close when the answer under way is out."""
-        if self._refused:
+        """Close after the current answer."""
+        if self._rejected:
             self.transport.close()
         else:
             super().shutdown()
-        self._look()
+        self._update_timers()

@@ -1,12 +1,12 @@
 """The application on a socket, with its limits: `evrun serve` without the command line.
 
-`serve` runs it until a signal stops it. `build` makes the same server for whoever runs and stops it
-otherwise, as `evrun.testing` does.
+`serve` runs the server until a signal stops it. `build` makes the same server for callers that stop
+it in another way, as `evrun.testing` does.
 
-SIGTERM or SIGINT: `/readyz` and whatever is new get 503, what is under way finishes, then all
-connections are closed and `serve` returns. A second SIGINT cuts that short. With workers, each of
-them does so. What does not end even so, such as a wait for a database that hangs, ends with the
-process.
+After SIGTERM or SIGINT, `/readyz` and new requests get 503, and running requests finish. Then the
+server closes all connections, and `serve` returns. A second SIGINT ends the wait for running
+requests. Each worker does the same. If a thread still waits for a database that hangs, the process
+exits without it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import threading
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,50 +23,58 @@ from attrs import field, frozen
 from uvicorn import Server
 from uvicorn.config import LOGGING_CONFIG
 
-from evrun.server.api.access_log import AccessLog, Observed
-from evrun.server.api.app import CAPABILITIES, announced, busy, create_app
+from evrun._headers import CAPABILITIES
+from evrun.server.api.access_log import AccessLog, AccessMiddleware
+from evrun.server.api.app import (
+    ANNOUNCED,
+    connection_limit_reached,
+    create_app,
+    with_response_headers,
+)
 from evrun.server.api.faults import Faults
 from evrun.server.api.lifecycle import Lifecycle
 from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.api.metrics import Metrics
 from evrun.server.db.database import Database
-from evrun.server.hosting.protocol import GuardedConfig, Limits
+from evrun.server.hosting.protocol import ConnectionLimits, GuardedConfig
+from evrun.server.hosting.signals import stop_signals
 from evrun.server.hosting.supervisor import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType
 
-    from evrun.server.api.access_log import Exchange
+    from evrun.server.api.access_log import AccessRecord
     from evrun.server.api.faults import Schedule
     from evrun.server.api.limits import Rate
 
-DRAIN = 30.0
-"""Seconds that requests under way get when the server stops."""
-GRACE = 5.0
-"""Seconds after that in which the database is closed, or is left as it is."""
+DRAIN_TIMEOUT = 30.0
+"""Seconds that running requests have when the server stops."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds after that for closing the database; then the process exits without it."""
 
 _LOGGER = logging.getLogger("uvicorn.error")
 
 
 @frozen(kw_only=True)
 class Settings:
-    """How the server is run, but for where its data lies and where it listens."""
+    """The settings of a server, except its database and its socket."""
 
     workers: int = 1
-    """Processes that answer. More than one need a database with many writers."""
-    limits: Limits = field(factory=Limits)
+    """Processes. More than one need PostgreSQL."""
+    limits: ConnectionLimits = field(factory=ConnectionLimits)
     body_limit: int = BODY_LIMIT
     rate: Rate | None = None
-    """Of each key, in each process."""
+    """For each key, in each process."""
     access_log: Literal["json", "text", "off"] = "text"
-    drain: float = DRAIN
+    drain_timeout: float = DRAIN_TIMEOUT
+    """Seconds."""
     certificate: str | None = None
-    """A file in PEM; without it the server speaks plain HTTP."""
+    """A PEM file; without it the server speaks plain HTTP."""
     private_key: str | None = None
-    """Likewise; without it the key stands in the certificate's file."""
+    """A PEM file; without it the key is read from the certificate's file."""
     faults: Schedule | None = None
-    """What goes wrong on purpose. One process has to count for it."""
+    """Requests fail as it says. It needs `workers=1`, which count together."""
 
     @property
     def tls(self) -> bool:
@@ -79,49 +85,51 @@ class Settings:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes a free one. Raises `OSError`, `UnicodeError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Here, since `create_server` does not tell a failure of this from others.
+    # Looked up here, because `create_server` does not distinguish this failure from others.
     (*_, address), *_ = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM)
     listener = socket.create_server(address, family=family, backlog=2048)
     # An answer leaves in two writes. Nagle's algorithm would hold the second until the client
     # acknowledges the first, which it delays: 44 ms a request, measured, instead of 2. asyncio
-    # turns it off only for sockets that it makes itself; connections inherit this.
+    # turns it off only for sockets that it makes itself. Connections inherit this option.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
-def serve(database_url: str, listener: socket.socket, settings: Settings) -> None:
-    """Serve until a signal comes, then drain. Raises `OSError` for a certificate that is none.
+def serve(database: Database, listener: socket.socket, settings: Settings) -> None:
+    """Serve until a signal comes, then drain, and close the database.
 
-    Whoever answers has a database, a lifecycle and metrics of its own.
+    Raises `OSError` for an unusable certificate.
     """
-    # With workers too: what is wrong with a certificate is heard here, and once.
-    server = _server(database_url, settings)
-    if settings.workers > 1:
-        supervise(settings.workers, partial(_work, database_url, listener, settings))
-        return
-    _run(server, listener)
+    _run(_server(database, settings), listener)
+
+
+def serve_with_workers(database_url: str, listener: socket.socket, settings: Settings) -> None:
+    """Like `serve`, in several processes, each with its database, lifecycle and metrics."""
+    _server(Database(database_url), settings)  # An unusable certificate is raised here, once.
+    supervise(settings.workers, partial(_work, database_url, listener, settings))
 
 
 def _work(
     database_url: str, listener: socket.socket, settings: Settings, ready: Callable[[], None]
 ) -> None:
     """Be one of several workers."""
-    _run(_server(database_url, settings, ready), listener)
+    _run(_server(Database(database_url), settings, ready), listener)
 
 
 def _run(server: DrainingServer, listener: socket.socket) -> None:
-    with _heeding_signals(server):
+    # uvicorn has handlers of its own, but only while it serves, and raises the signal again
+    # afterwards: the process would end by it. With these it ends with 0, and a signal that comes
+    # earlier stops the server as soon as it has started.
+    with stop_signals(server.handle_exit):
         server.run(sockets=[listener])
     server.ended.set()
 
 
 def _server(
-    database_url: str, settings: Settings, ready: Callable[[], None] | None = None
+    database: Database, settings: Settings, ready: Callable[[], None] | None = None
 ) -> DrainingServer:
     faults = None if settings.faults is None else Faults(settings.faults)
-    return build(
-        Database(database_url), settings, faults=faults, ready=ready, log_config=LOGGING_CONFIG
-    )
+    return build(database, settings, faults=faults, ready=ready, log_config=LOGGING_CONFIG)
 
 
 def build(
@@ -135,90 +143,90 @@ def build(
 ) -> DrainingServer:
     """Return a server over `database`, which it opens and closes. Raises like `serve`.
 
-    - `faults` are what goes wrong on purpose; a schedule in the settings is not followed by itself.
+    - `faults` decides which requests fail on purpose; `settings.faults` is not read.
     - `local_key` is accepted besides the stored keys.
-    - `ready` is called when requests are taken.
-    - `log_config` is what uvicorn sets up; without it, logging stays as it is.
+    - `ready` is called when the server takes requests.
+    - `log_config` is uvicorn's; without it, logging stays as it is.
     """
     lifecycle, metrics = Lifecycle(), Metrics()
-    observers: list[Callable[[Exchange], None]] = [metrics]
+    receivers: list[Callable[[AccessRecord], None]] = [metrics]
     if settings.access_log != "off":
-        observers.append(AccessLog(settings.access_log))
+        receivers.append(AccessLog(settings.access_log))
 
-    def observe(exchange: Exchange) -> None:
-        for observer in observers:
-            observer(exchange)
+    def record(access: AccessRecord) -> None:
+        for receiver in receivers:
+            receiver(access)
 
     app = create_app(
         database,
         local_key=local_key,
         body_limit=settings.body_limit,
-        patience=settings.limits.patience,
+        body_timeout=settings.limits.body_timeout,
         rate=settings.rate,
         lifecycle=lifecycle,
         metrics=metrics,
         faults=faults,
     )
     config = GuardedConfig(
-        Observed(app, observe),
+        AccessMiddleware(app, record),
         limits=settings.limits,
-        busy=Observed(announced(busy), observe),
-        headers=[("Evrun-Capabilities", CAPABILITIES)],
-        observe=observe,
-        hangs_up=faults is not None,
+        over_limit=AccessMiddleware(with_response_headers(connection_limit_reached), record),
+        headers=[(CAPABILITIES, ANNOUNCED)],
+        record=record,
+        closes_on_purpose=faults is not None,
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.private_key,
         log_config=log_config,
     )
     config.load()
-    server = DrainingServer(config, lifecycle, settings.drain, ready)
+    server = DrainingServer(config, lifecycle, settings.drain_timeout, ready)
     metrics.connections.set_function(lambda: len(server.server_state.connections))
     return server
 
 
 class DrainingServer(Server):
-    """uvicorn's server, which first lets load balancers and clients know."""
+    """uvicorn's server, which answers 503 to new requests while running ones finish."""
 
     def __init__(
         self,
         config: GuardedConfig,
         lifecycle: Lifecycle,
-        drain: float,
+        drain_timeout: float,
         ready: Callable[[], None] | None = None,
     ) -> None:
-        """Take what uvicorn takes, and more.
+        """Take uvicorn's configuration, and more.
 
-        - `drain`: seconds that requests under way get.
-        - `ready` is called when requests are taken.
+        - `drain_timeout`: seconds that running requests have.
+        - `ready` is called when the server takes requests.
         """
         super().__init__(config)
         self._lifecycle = lifecycle
-        self._drain = drain
+        self._drain_timeout = drain_timeout
         self._ready = ready
         self.ended = threading.Event()
-        """Set when nothing is left that could keep the process from ending."""
+        """Set when the server has ended, and the process can exit by itself."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the database, listen, and say so."""
+        """Open the database, listen, and call `ready`."""
         await super().startup(sockets)
         if self._ready is not None:
             self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, at once."""
+        """Begin to drain."""
         self._lifecycle.draining = True
         first, forced = not self.should_exit, self.force_exit
         super().handle_exit(sig, frame)
         if first:
-            self._end_within(self._drain + GRACE)
+            self._exit_within(self._drain_timeout + CLOSE_TIMEOUT)
         elif self.force_exit and not forced:
-            self._end_within(GRACE)
+            self._exit_within(CLOSE_TIMEOUT)
 
-    def _end_within(self, seconds: float) -> None:
-        """End the process if it has not come to its end by then.
+    def _exit_within(self, seconds: float) -> None:
+        """Exit the process if the server has not ended by then.
 
-        A thread that waits for a database which says nothing cannot be ended otherwise. Nothing is
-        lost that way: who waited for it was told that it may be done or not.
+        Python waits for threads, and a thread may wait for a database that hangs. Nothing is lost:
+        clients with a change under way were told that it may be stored or not.
         """
 
         def end() -> None:
@@ -231,34 +239,14 @@ class DrainingServer(Server):
         threading.Thread(target=end, name="evrun-end", daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on until what is under way is done, so that refusals are answers."""
+        """Go on listening until running requests are done, so that new ones get 503."""
         self._lifecycle.draining = True
-        deadline = asyncio.get_running_loop().time() + self._drain
+        deadline = asyncio.get_running_loop().time() + self._drain_timeout
         while self.server_state.tasks and not self.force_exit:
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.02)
-        # What is left of the time: uvicorn would begin to count anew, and 0 is for ever to it.
+        # The rest of the time: uvicorn would start its own timeout, and 0 means for ever to it.
         left = deadline - asyncio.get_running_loop().time()
         self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _heeding_signals(server: DrainingServer) -> Iterator[None]:
-    """Give `server` also the signals that come before uvicorn listens to them, and after.
-
-    It then ends as soon as it has begun. uvicorn raises what stopped it again when it is done,
-    which would end the process by the signal: it ends by itself, with 0.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        each: signal.signal(each, server.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -1,6 +1,8 @@
-"""Several processes that do the same, until a signal stops them all.
+"""The supervisor: several processes with the same work, until a signal stops them all.
 
-uvicorn has a supervisor, whose workers can only be its plain servers: ours drain.
+Why not uvicorn's `Multiprocess`: its workers run a plain `uvicorn.Server`, which does not drain. It
+replaces a failing worker without a delay, and ends all workers if a replacement cannot start, such
+as while the database is down. If it is killed, its workers go on.
 """
 
 from __future__ import annotations
@@ -11,169 +13,152 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE
 
+from evrun.server.hosting.signals import ignore_sigint, sigint_blocked, stop_signals
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
     Work = Callable[[Callable[[], None]], None]
-    """What a worker does. It calls what it is given when it is ready."""
+    """The work of a worker. It calls its argument when it is ready."""
 
-_TICK = 0.25  # seconds between two looks at the workers
-_STEADY = 10.0  # seconds after which a worker that ends has not just failed to start
-_PAUSE, _LONGEST = 0.5, 8.0  # seconds until the next worker, after the first failure and at most
+_POLL_INTERVAL = 0.25  # seconds between two looks at the workers
+_STABLE_AFTER = 10.0  # seconds: a worker that lives so long has not failed to start
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0  # seconds until the next worker
 
-_LOGGER = logging.getLogger("uvicorn.error")  # where each worker says that it begins and ends
+_LOGGER = logging.getLogger("uvicorn.error")  # where workers log their start and end
 
 
 def supervise(count: int, work: Work) -> None:
     """Do `work` in `count` processes, and return when SIGTERM or SIGINT has ended them.
 
-    One that ends is replaced; if that goes on, after longer and longer pauses. One that fails to
-    start before any was ever ready ends all: another could not either; then it raises `SystemExit`.
-    `work` is pickled.
+    A worker that ends is replaced, after longer and longer delays if that happens again and again.
+    If a worker fails to start before any was ready, all end: raises `SystemExit`. `work` is
+    pickled.
     """
-    _Workers(work, count).run()
+    _Supervisor(work, count).run()
 
 
-def pause(losses: int) -> float:
-    """Return the seconds until the next worker, after so many that ended soon in a row."""
-    return min(_LONGEST, _PAUSE * 2.0 ** min(losses - 1, 10)) if losses else 0.0
+def restart_delay(failures: int) -> float:
+    """Return the seconds until the next worker, after so many that ended early in a row."""
+    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(failures - 1, 10)) if failures else 0.0
 
 
-class _Workers:
+class _Supervisor:
     def __init__(self, work: Work, count: int) -> None:
-        self._places = [_Place(work) for _ in range(count)]
+        self._slots = [_WorkerSlot(work) for _ in range(count)]
         self._stopping = False
-        self._proven = False
-        self._unable = False
+        self._any_ready = False
+        self._failed = False
 
     def run(self) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, self._stop)
-        while processes := self._tend():
-            wait([each.sentinel for each in processes if each is not None], _TICK)
-            # Before anybody's end is judged: whether work can be done at all.
-            self._proven |= any(place.is_ready() for place in self._places)
-            for place in self._places:
-                if place.process is not None and not place.process.is_alive():
-                    self._ended(place, place.process)
-        if self._unable:
+        with stop_signals(self._stop):
+            self._keep_running()
+        if self._failed:
             raise SystemExit(STARTUP_FAILURE)
+
+    def _keep_running(self) -> None:
+        while processes := self._tend():
+            wait([each.sentinel for each in processes if each is not None], _POLL_INTERVAL)
+            # First: a worker that has ended may have been ready before.
+            self._any_ready |= any(slot.is_ready() for slot in self._slots)
+            for slot in self._slots:
+                if slot.process is not None and not slot.process.is_alive():
+                    self._ended(slot, slot.process)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
 
     def _tend(self) -> list[SpawnProcess | None]:
-        """Return all processes, after those that are due were started, or all were told to stop.
+        """Start the workers that are due, or tell all to stop, and return their processes.
 
-        They are told again and again: a signal that comes before a worker listens to it is lost.
+        Each call tells them again: a worker without a signal handler yet loses a signal.
         """
         if not self._stopping:
-            for place in self._places:
-                place.start_if_due()
-            return [place.process for place in self._places]
-        running = [place.process for place in self._places if place.process is not None]
+            for slot in self._slots:
+                slot.start_if_due()
+            return [slot.process for slot in self._slots]
+        running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()
         return [*running]
 
-    def _ended(self, place: _Place, process: SpawnProcess) -> None:
-        seconds = place.vacate()
+    def _ended(self, slot: _WorkerSlot, process: SpawnProcess) -> None:
+        seconds = slot.clear()
         if self._stopping:
             return
-        if (process.exitcode or 0) > 0 and not self._proven:
+        if (process.exitcode or 0) > 0 and not self._any_ready:
             _LOGGER.error("A worker cannot start; the server ends.")
-            self._unable = self._stopping = True
+            self._failed = self._stopping = True
         else:
             _LOGGER.warning(
-                "Worker %s ended; another takes its place in %s s.", process.pid, seconds
+                "Worker %s ended; another takes its slot in %s s.", process.pid, seconds
             )
 
 
-class _Place:
-    """Where one worker follows another."""
+class _WorkerSlot:
+    """One of the workers, and those that replace it."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self.process: SpawnProcess | None = None
-        self._news: Connection | None = None
+        self._ready_pipe: Connection | None = None
         self._ready = False
         self._since = 0.0
-        self._losses = 0
+        self._failures = 0
         self._due = 0.0
 
     def start_if_due(self) -> None:
         if self.process is not None or time.monotonic() < self._due:
             return
-        # Not forked: threads and connections do not come along.
+        # Not forked: threads do not survive a fork, and connections must not be shared.
         context = multiprocessing.get_context("spawn")
-        self._news, tell = context.Pipe(duplex=False)
-        arguments = (self._work, tell)
+        self._ready_pipe, sender = context.Pipe(duplex=False)
+        arguments = (self._work, sender)
         process = context.Process(target=_work_until_orphaned, args=arguments, daemon=True)
-        with _without_interrupts():
+        with sigint_blocked():
             process.start()
-        tell.close()
+        sender.close()
         self.process, self._since, self._ready = process, time.monotonic(), False
 
     def is_ready(self) -> bool:
-        """Return whether the worker is, or was, ready."""
-        if not self._ready and self._news is not None and self._news.poll():
+        """Return whether the worker is or was ready."""
+        if not self._ready and self._ready_pipe is not None and self._ready_pipe.poll():
             with suppress(EOFError):
-                self._news.recv_bytes()
+                self._ready_pipe.recv_bytes()
                 self._ready = True
         return self._ready
 
-    def vacate(self) -> float:
+    def clear(self) -> float:
         """Forget the worker, which has ended. Return the seconds until the next one."""
-        assert self._news is not None  # noqa: S101 - there was a worker
-        steady = self.is_ready() and time.monotonic() - self._since > _STEADY
-        self._news.close()
-        self._losses = 0 if steady else self._losses + 1
-        self.process = self._news = None
-        seconds = pause(self._losses)
+        assert self._ready_pipe is not None  # noqa: S101 - there was a worker
+        stable = self.is_ready() and time.monotonic() - self._since > _STABLE_AFTER
+        self._ready_pipe.close()
+        self._failures = 0 if stable else self._failures + 1
+        self.process = self._ready_pipe = None
+        seconds = restart_delay(self._failures)
         self._due = time.monotonic() + seconds
         return seconds
 
 
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Begin a process that SIGINT does not reach before it lets it.
+def _work_until_orphaned(work: Work, sender: Connection) -> None:
+    """Do `work`, and stop when the supervisor is gone.
 
-    Ctrl-C reaches every process of a terminal, and one that is still being imported would end with
-    a trace. The supervisor gets its own as soon as this is over.
+    A killed supervisor sends no signal: its workers would go on and keep the port.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it would be begun within, and let the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work_until_orphaned(work: Work, tell: Connection) -> None:
-    """Do `work`, and be told to stop when the supervisor is gone.
-
-    A killed one tells nobody: its workers would serve on, and keep the port from the next server.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is a server that heeds it
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_sigint()
     threading.Thread(target=_stop_when_orphaned, name="evrun-orphaned", daemon=True).start()
 
     def ready() -> None:
         with suppress(OSError):  # the supervisor is gone
-            tell.send_bytes(b"ready")
+            sender.send_bytes(b"ready")
 
     work(ready)
 
@@ -182,6 +167,6 @@ def _stop_when_orphaned() -> None:
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None  # noqa: S101 - this process was made by one
     supervisor.join()
-    while True:  # a signal that comes before the server listens to it is lost
+    while True:  # again and again: without a handler yet, a signal is lost
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 from attrs import frozen
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
+from evrun._headers import API_KEY
 from evrun.server.db import organisations
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import api_keys
-from evrun.server.errors import Conflict, Forbidden, NotFound, Refusal, Rule
+from evrun.server.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidValueError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from evrun.server.store.scope import now, utc_text
 
 if TYPE_CHECKING:
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 
     from evrun.server.db.database import Database
 
-HEADER = "X-API-KEY"
 KeyScope = Literal["read", "write", "admin"]
 """What a key allows: `read` looks, `write` creates and changes too, `admin` deletes as well."""
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
@@ -42,10 +48,6 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # Made once: every request asks this.
 _KEY = select(api_keys).where(api_keys.c.sha256 == bindparam("sha256"))
-
-
-class Unauthenticated(Refusal):
-    """401: no key, or one that does not count."""
 
 
 @frozen(kw_only=True)
@@ -85,11 +87,11 @@ class Caller:
     scope: KeyScope
 
     def require(self, method: str) -> None:
-        """Raise `Forbidden` unless the key allows requests of this method."""
+        """Raise `ForbiddenError` unless the key allows requests of this method."""
         if method in _METHODS[self.scope]:
             return
         needed = next(scope for scope in SCOPES if method in _METHODS[scope])
-        raise Forbidden(
+        raise ForbiddenError(
             f"This key allows {self.scope} requests only, and {method} needs one with the scope "
             f"{needed}. `evrun keys create NAME --scope {needed}` makes one."
         )
@@ -115,7 +117,7 @@ class Authenticator:
         return hash_key(key) in self._met
 
     def authenticate(self, connection: Connection, key: str) -> Caller:
-        """Return whose key it is. Raises `Unauthenticated`."""
+        """Return whose key it is. Raises `UnauthenticatedError`."""
         hashed = hash_key(key)
         caller = self._found(connection, key, hashed)
         self._met.add(hashed)
@@ -130,12 +132,12 @@ class Authenticator:
                 )
         row = connection.execute(_KEY, {"sha256": hashed}).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], hashed):
-            raise Unauthenticated(
-                f"The server does not know the key in {HEADER}. `evrun keys create NAME` makes one."
+            raise UnauthenticatedError(
+                f"The server does not know the key in {API_KEY}. `evrun keys create NAME` makes one."
             )
         info = _info(row)
         if not info.in_use:
-            raise Unauthenticated(
+            raise UnauthenticatedError(
                 f"This key ({info.label}) {_end(info)}. `evrun keys create NAME` makes a new one."
             )
         return Caller(
@@ -161,11 +163,11 @@ def create_key(
 ) -> str:
     """Create a key of the default organisation and return it; it cannot be read again.
 
-    It is good for ever unless `expires_in` says how long. Raises `Rule` for a name that cannot be
-    shown, `Conflict` if a key of that name is in use.
+    It is good for ever unless `expires_in` says how long. Raises `InvalidValueError` for a name
+    that cannot be shown, `ConflictError` if a key of that name is in use.
     """
     if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise Rule(
+        raise InvalidValueError(
             ("name",),
             f"A key's name has 1 to {_LONGEST_NAME} printable characters, in one line: "
             f"{name[:40]!r} has not. Choose another.",
@@ -176,7 +178,9 @@ def create_key(
         organisation_id = organisations.find_or_create(connection, lock=True)
         taken = select(api_keys.c.id).where(api_keys.c.name == name, _in_use())
         if connection.execute(taken).first() is not None:
-            raise Conflict(f"There is a key named {name!r} already. Revoke it, or name another.")
+            raise ConflictError(
+                f"There is a key named {name!r} already. Revoke it, or name another."
+            )
         connection.execute(
             insert(api_keys).values(
                 id=new_id("key_"),
@@ -230,7 +234,7 @@ def _in_use() -> ColumnElement[bool]:
 def revoke_key(database: Database, name_or_id: str) -> None:
     """Revoke the key with this name, id or hint; at once, for every process.
 
-    Raises `NotFound` if no key in use goes by it.
+    Raises `NotFoundError` if no key in use goes by it.
     """
 
     def work(connection: Connection) -> None:
@@ -247,7 +251,9 @@ def revoke_key(database: Database, name_or_id: str) -> None:
             .values(revoked_at=now())
         )
         if not revoked.rowcount:
-            raise NotFound(f"No key in use is named {name_or_id!r}. `evrun keys list` shows them.")
+            raise NotFoundError(
+                f"No key in use is named {name_or_id!r}. `evrun keys list` shows them."
+            )
 
     database.write(work)
 

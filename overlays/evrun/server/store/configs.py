@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import model_configs
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 from evrun.server.store.scope import Json, Scope, now
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def get(scope: Scope, config_id: str) -> Json:
 
 
 def owned(scope: Scope, config_id: str) -> RowMapping:
-    """Return the row of a config. Raises `NotFound`."""
+    """Return the row of a config. Raises `NotFoundError`."""
     return scope.owned(model_configs, config_id, "model config")
 
 
 def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
     """Return the row of the config with these settings, a `ModelConfigRequest` with defaults.
 
-    Raises `Rule` for a tool whose id no answer could show.
+    Raises `InvalidValueError` for a tool whose id no answer could show.
     """
     _require_tool_ids(settings)
     digest = _digest(settings)
@@ -98,7 +98,7 @@ def _tool(config_id: str, tool: Json) -> Json:
 def _require_tool_ids(settings: Json) -> None:
     for index, tool in enumerate(settings.get("tools", ())):
         if "id" in tool and not _TOOL_ID.fullmatch(str(tool["id"])):
-            raise Rule(
+            raise InvalidValueError(
                 ("body", "tools", index, "id"),
                 "A tool's id begins with oc_ or config_. Leave it out: the tool then goes by the "
                 "config's.",

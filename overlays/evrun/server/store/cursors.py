@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Double, Integer
 
 from evrun.server.db.tables import UtcDateTime, require_storable
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def write(listed: str, values: Sequence[Any]) -> str:
 
 
 def read(cursor: str, listed: str, keys: Sequence[Key]) -> list[Any]:
-    """Return the values in a cursor of that list. Raises `Rule`."""
+    """Return the values in a cursor of that list. Raises `InvalidValueError`."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         found, *values = json.loads(base64.b64decode(padded, b"-_", validate=True))
@@ -42,16 +42,16 @@ def read(cursor: str, listed: str, keys: Sequence[Key]) -> list[Any]:
         raise _refusal("The cursor is of another list, or of other filters or another order.")
     try:
         return [_value(key, each) for key, each in zip(keys, values, strict=True)]
-    except (ValueError, Rule) as error:
+    except (ValueError, InvalidValueError) as error:
         raise _refusal(f"{cursor[:40]!r} is not a cursor of this list.") from error
 
 
-def _refusal(what: str) -> Rule:
-    return Rule(("query", "cursor"), f"{what} {_AGAIN}", type="cursor")
+def _refusal(what: str) -> InvalidValueError:
+    return InvalidValueError(("query", "cursor"), f"{what} {_AGAIN}", type="cursor")
 
 
 def _value(key: Key, plain: Any) -> Any:
-    """Return a value as the database takes it. Raises `ValueError`, or `Rule` for U+0000."""
+    """Return a value for the database. Raises `ValueError`, or `InvalidValueError` for U+0000."""
     if plain is None and key.nullable:
         return None
     kind = key.value.type

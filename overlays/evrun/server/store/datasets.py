@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, update
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import datapoints, dataset_versions, datasets, logs, projects
-from evrun.server.errors import NotFound, Rule
+from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store.ordering import Key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Lock, Scope, now, parts
@@ -48,7 +48,7 @@ def get(scope: Scope, dataset_id: str) -> Json:
 
 
 def owned(scope: Scope, dataset_id: str, *, lock: Lock | None = None) -> RowMapping:
-    """Return the row of a dataset. Raises `NotFound`."""
+    """Return the row of a dataset. Raises `NotFoundError`."""
     return scope.owned(datasets, dataset_id, "dataset", lock=lock)
 
 
@@ -111,10 +111,10 @@ def add_datapoints_from_logs(scope: Scope, dataset_id: str, log_ids: Sequence[st
     bodies = []
     for index, log_id in enumerate(log_ids):
         if log_id not in found:
-            raise NotFound(f"There is no log {log_id}.")
+            raise NotFoundError(f"There is no log {log_id}.")
         body = found[log_id]
         if body.get("save") is False:
-            raise Rule(
+            raise InvalidValueError(
                 ("body", "log_ids", index),
                 f"{log_id} was logged with save=false: there is nothing to make a datapoint of.",
                 type="not_saved",

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import evaluator_versions, evaluators, run_evaluators
-from evrun.server.errors import Conflict, Rule
+from evrun.server.errors import ConflictError, InvalidValueError
 from evrun.server.store.scope import Json, Lock, Scope, now
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _VERSIONED = ("arguments_type", "return_type")
 def create(scope: Scope, body: Json) -> Json:
     """Create an evaluator.
 
-    Raises `Rule` for one that would run on the server, or that no result can be given for.
+    Raises `InvalidValueError` for one that would run on the server, or that cannot have a result.
     """
     if body["type"] not in OUTSIDE:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "type"),
             f"{_WHY} Take type 'external' or 'human' instead of {body['type']!r}.",
             type="not_supported",
@@ -60,7 +60,7 @@ def get(scope: Scope, evaluator_id: str) -> Json:
 
 
 def owned(scope: Scope, evaluator_id: str, *, lock: Lock | None = None) -> RowMapping:
-    """Return the row of an evaluator. Raises `NotFound`."""
+    """Return the row of an evaluator. Raises `NotFoundError`."""
     return scope.owned(evaluators, evaluator_id, "evaluator", lock=lock)
 
 
@@ -79,7 +79,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
     _refuse_programs(body)
     _require_returnable(body)
     if "name" in body and not body["name"].strip():
-        raise Rule(("body", "name"), "An evaluator's name must not be blank.")
+        raise InvalidValueError(("body", "name"), "An evaluator's name must not be blank.")
     values: Json = {key: body[key] for key in ("name", "description") if key in body}
     version = versions(scope, [row["version_id"]])[row["version_id"]]
     wanted = {key: body.get(key, version[key]) for key in _VERSIONED}
@@ -96,7 +96,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
 
 
 def remove(scope: Scope, evaluator_id: str) -> None:
-    """Delete an evaluator that no run uses. Raises `Conflict`: verdicts are not thrown away."""
+    """Delete an evaluator. Raises `ConflictError` if a run uses it: verdicts are kept."""
     owned(scope, evaluator_id, lock="change")
     used = scope.row(
         select(run_evaluators.c.run_id)
@@ -105,7 +105,7 @@ def remove(scope: Scope, evaluator_id: str) -> None:
         .limit(1)
     )
     if used is not None:
-        raise Conflict(f"{evaluator_id} cannot be deleted: {used['run_id']} uses it.")
+        raise ConflictError(f"{evaluator_id} cannot be deleted: {used['run_id']} uses it.")
     scope.connection.execute(
         delete(evaluator_versions).where(evaluator_versions.c.evaluator_id == evaluator_id)
     )
@@ -144,13 +144,15 @@ def evaluator_response(row: RowMapping, version: RowMapping) -> Json:
 def _refuse_programs(body: Json) -> None:
     for field in ("code", "model_config"):
         if field in body:
-            raise Rule(("body", field), f"{_WHY} Leave {field} out.", type="not_supported")
+            raise InvalidValueError(
+                ("body", field), f"{_WHY} Leave {field} out.", type="not_supported"
+            )
 
 
 def _require_returnable(body: Json) -> None:
     wanted = body.get("return_type", _RETURNED[0])
     if wanted not in _RETURNED:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "return_type"),
             f"No result can be given for return_type {wanted!r}: a result is a boolean or a "
             "number. Take 'boolean' or 'number'.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, func, select
 
 from evrun.server.db.tables import log_feedback, logs
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def require_own(feedback: Json | Sequence[Json]) -> None:
-    """Refuse feedback of a log that says its own id or its log's. Raises `Rule`."""
+    """Refuse feedback of a log that says its own id or its log's. Raises `InvalidValueError`."""
     several = isinstance(feedback, list)
     for index, each in enumerate(feedback if several else [feedback]):
         for field in ("id", "data_id"):
             if field in each:
-                raise Rule(
+                raise InvalidValueError(
                     ("body", "log", "feedback", *([index] if several else []), field),
                     f"Leave {field} out: the server gives it to feedback that comes with a log.",
                     type="read_only",

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
 
+from evrun._headers import IDEMPOTENCY_KEY
 from evrun.server.db.tables import idempotency_keys
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 from evrun.server.store.inserting import insert_rows
 from evrun.server.store.scope import now, parts
 
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
     from evrun.server.errors import Location
     from evrun.server.store.scope import Scope
 
-HEADER = "Idempotency-Key"
-REPLAYED = "Idempotent-Replayed"
 LIFETIME = timedelta(hours=24)
 """How long a key is remembered after its first use."""
 
 _PRUNED = 10  # expired keys that go when a new one comes: more go than come
 _BARE = re.compile(r"[!-~]{1,255}")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
-_PLACE = ("header", HEADER)
+_PLACE = ("header", IDEMPOTENCY_KEY)
 
 
 # Made once: every request under a key asks these.
@@ -83,14 +82,14 @@ def read_attempt(
 ) -> Attempt | None:
     """Return the attempt that a request is, None without a key.
 
-    `values` are those of the header, `target` is path and query. Raises `Rule`.
+    `values` are those of the header, `target` is path and query. Raises `InvalidValueError`.
     """
     if not values:
         return None
     quoted = _QUOTED.fullmatch(values[0])
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
     if len(values) > 1 or not _BARE.fullmatch(key):
-        raise Rule(
+        raise InvalidValueError(
             place,
             "Send one key of 1 to 255 visible ASCII characters.",
             type="idempotency_key_invalid",
@@ -131,7 +130,7 @@ class Memory:
                     self._known[row[keys.key]] = row[keys.fingerprint], answer
 
     def recall(self, attempt: Attempt) -> Answer | None:
-        """Return the answer that was given under the key. Raises `Rule` if it was to another."""
+        """Return the answer given under the key. Raises `InvalidValueError` for another request."""
         known = self._known.get(attempt.key)
         if known is None:
             return None
@@ -173,8 +172,8 @@ class Memory:
         )
 
 
-def _reused(attempt: Attempt) -> Rule:
-    return Rule(
+def _reused(attempt: Attempt) -> InvalidValueError:
+    return InvalidValueError(
         attempt.place,
         "This key was used for another request. A key stands for one thing to do: take a new one.",
         type="idempotency_key_reused",
@@ -182,7 +181,7 @@ def _reused(attempt: Attempt) -> Rule:
 
 
 def recall(scope: Scope, attempt: Attempt) -> Answer | None:
-    """Return the answer that was given under the key. Raises `Rule` if it was to something else."""
+    """Return the answer given under the key. Raises `InvalidValueError` for another request."""
     return Memory(scope, [attempt]).recall(attempt)
 
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 from sqlalchemy import exists, false, select
 
 from evrun.server.db.tables import logs, model_configs, projects, results
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 from evrun.server.store import feedback
 from evrun.server.store.logs import in_utc, present
 from evrun.server.store.ordering import MOST, Key, sort_keys
@@ -81,7 +81,7 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.models:
         conditions.append(model_configs.c.model.in_(filters.models))
     if len(filters.feedback) + len(filters.verdicts) > MOST:
-        raise Rule(
+        raise InvalidValueError(
             ("query",),
             f"Filter by at most {MOST} kinds of feedback and evaluators.",
             type="too_long",

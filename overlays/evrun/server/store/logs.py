@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 
 from evrun.server.db.tables import logs, model_configs, projects
-from evrun.server.errors import NotFound, Rule
+from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store import results, searching
 from evrun.server.store.configs import config_response
 from evrun.server.store.scope import Json, Scope, now
@@ -74,7 +74,7 @@ def change_by_reference(scope: Scope, reference_id: str, body: Json) -> Json:
     """Like `change`, for the newest log that was sent with this reference."""
     found = by_reference(scope, reference_id)
     if found is None:
-        raise NotFound(f"There is no log with the reference_id {reference_id!r}.")
+        raise NotFoundError(f"There is no log with the reference_id {reference_id!r}.")
     return change(scope, found, body)
 
 
@@ -147,8 +147,8 @@ def by_reference(scope: Scope, reference_id: str) -> str | None:
 
 
 def in_utc(instant: datetime, loc: tuple[str, ...]) -> datetime:
-    """Return an instant in UTC; without an offset it is that already. Raises `Rule`."""
+    """Return an instant in UTC, also one without an offset. Raises `InvalidValueError`."""
     try:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
-        raise Rule(loc, "The time is out of range.", type="datetime_range") from None
+        raise InvalidValueError(loc, "The time is out of range.", type="datetime_range") from None

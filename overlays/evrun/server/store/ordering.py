@@ -8,7 +8,7 @@ from attrs import frozen
 from sqlalchemy import and_, false, func, literal, or_, tuple_
 
 from evrun.server.db.tables import Words
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,13 +44,15 @@ class Key:
 
 
 def sort_keys(sort: Sequence[str], column: Callable[[str], ColumnElement[Any]]) -> Iterator[Key]:
-    """Yield the keys to order by; `column` makes a value of a name. Raises `Rule`."""
+    """Yield the keys to order by; `column` makes a value of a name. Raises `InvalidValueError`."""
     orders: dict[str, str] = {}
     for each in sort:
         name, _, order = each.rpartition(".")
         orders.setdefault(name, order)  # the same column again decides nothing any more
     if len(orders) > MOST:
-        raise Rule(("query", "sort"), f"Sort by at most {MOST} columns.", type="too_long")
+        raise InvalidValueError(
+            ("query", "sort"), f"Sort by at most {MOST} columns.", type="too_long"
+        )
     for name, order in orders.items():
         yield sort_key(column(name), descending=order == "desc")
 

@@ -68,8 +68,8 @@ def page(
     """Return a page of what `query` selects, ordered by `keys`, of which the last is unique.
 
     By cursors, a row that matches throughout is on exactly one page, whatever is added, deleted or
-    changed meanwhile, as long as its own keys stay as they are. Raises `Rule` for a cursor that is
-    not of this list.
+    changed meanwhile, as long as its own keys stay as they are. Raises `InvalidValueError` for a
+    cursor of another list.
     """
     keys = list(keys)
     names = [key.value.label(f"sort_{number}") for number, key in enumerate(keys)]

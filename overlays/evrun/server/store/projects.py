@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import logs, model_configs, project_configs, projects
-from evrun.server.errors import Conflict, Rule
+from evrun.server.errors import ConflictError, InvalidValueError
 from evrun.server.store.configs import config_response
 from evrun.server.store.ordering import sort_key
 from evrun.server.store.pages import page
@@ -31,9 +31,11 @@ _SORTED_BY = {
 
 
 def create(scope: Scope, *, name: str, directory_id: str | None = None) -> Json:
-    """Create a project. Raises `Conflict` if the name is taken."""
+    """Create a project. Raises `ConflictError` if the name is taken."""
     if find_by_name(scope, name) is not None:
-        raise Conflict(f"There is a project named {name!r} already. Use it, or take another name.")
+        raise ConflictError(
+            f"There is a project named {name!r} already. Use it, or take another name."
+        )
     return get(scope, insert_project(scope, name=name, directory_id=directory_id))
 
 
@@ -69,7 +71,9 @@ def insert_project(
 ) -> str:
     """Insert a project and return its id. `place` is the body's field that names it."""
     if not name.strip():
-        raise Rule(("body", place), "A project's name must not be blank.", type="string_too_short")
+        raise InvalidValueError(
+            ("body", place), "A project's name must not be blank.", type="string_too_short"
+        )
     project_id = new_id("pr_")
     at = now()
     scope.connection.execute(

@@ -23,7 +23,7 @@ from evrun.server.db.tables import (
     require_indexable,
     require_storable,
 )
-from evrun.server.errors import NotFound, Rule
+from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store import configs, feedback, searching, sessions
 from evrun.server.store.inserting import insert_rows
 from evrun.server.store.logs import GIVEN_BACK, PAYLOAD, by_reference, in_utc
@@ -63,7 +63,7 @@ class Recorder:
     """Records logs of one run, in one transaction. What stays the same is looked up once."""
 
     def __init__(self, scope: Scope, run_id: str, datapoint_ids: Iterable[str] = ()) -> None:
-        """Look up the run, and which of `datapoint_ids` are its own. Raises `NotFound`."""
+        """Look up the run, and which of `datapoint_ids` are its own. Raises `NotFoundError`."""
         self._scope = scope
         # Plain dictionaries: looking into a row is slow, and every log does.
         self._run = dict(run_row(scope, run_id, lock="stand"))
@@ -174,7 +174,7 @@ class Recorder:
         if parent is None and reference is None:
             return None, None
         if parent is not None and reference is not None:
-            raise Rule(
+            raise InvalidValueError(
                 ("body", "log", "parent_reference_id"),
                 "Send parent_id or parent_reference_id, not both.",
                 type="contradiction",
@@ -189,12 +189,14 @@ class Recorder:
         named = str(parent or reference)
         found = by_reference(self._scope, named)
         if found is None:
-            raise NotFound(f"There is no log {named!r} to be the parent, by id or reference_id.")
+            raise NotFoundError(
+                f"There is no log {named!r} to be the parent, by id or reference_id."
+            )
         return found, named
 
 
-def _foreign(run: Json, datapoint_id: str) -> Rule:
-    return Rule(
+def _foreign(run: Json, datapoint_id: str) -> InvalidValueError:
+    return InvalidValueError(
         ("body", "datapoint_id"),
         f"{datapoint_id} is not in the dataset of {run['id']}, {run['dataset_id']} as it was "
         "when the run was created.",
@@ -225,15 +227,15 @@ def _check_consistency(
         if log["config"].get("type", "model") != "model" or not configs.same_settings(
             config, log["config"]
         ):
-            raise Rule(
+            raise InvalidValueError(
                 ("body", "log", "config"),
                 f"It differs from the run's config, {config['id']}. Leave config out.",
                 type="contradiction",
             )
 
 
-def _other(field: str, sent: str, value: str) -> Rule:
-    return Rule(
+def _other(field: str, sent: str, value: str) -> InvalidValueError:
+    return InvalidValueError(
         ("body", "log", field),
         f"It is {sent!r}, and the run's is {value!r}. Leave {field} out.",
         type="contradiction",

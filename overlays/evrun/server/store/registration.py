@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, insert, select, update
 
 from evrun.server.db.tables import project_configs, projects
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 from evrun.server.store import configs
 from evrun.server.store.projects import (
     count_logs,
@@ -69,7 +69,7 @@ def _project(scope: Scope, *, name: str | None, project_id: str | None) -> RowMa
     if project_id is not None:
         owner = scope.owned(projects, project_id, "project")
         if name is not None and name != owner["name"]:
-            raise Rule(
+            raise InvalidValueError(
                 ("body", "project"),
                 f"The project {project_id} is named {owner['name']!r}. "
                 "Send project or project_id, not both.",
@@ -77,7 +77,7 @@ def _project(scope: Scope, *, name: str | None, project_id: str | None) -> RowMa
             )
         return owner
     if name is None:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "project"),
             "Name the project: send project (a name; a new one makes a new project) or project_id.",
             type="missing",

@@ -8,7 +8,7 @@ from sqlalchemy import and_, insert, select, update
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import evaluator_versions, logs, results, run_evaluators
-from evrun.server.errors import NotFound, Rule
+from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store import evaluators
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import Json, Scope, now
@@ -31,7 +31,7 @@ def record(
 ) -> Json:
     """Record a verdict, or the error that stood in its way, on a log of a running run."""
     if (value is None) == (error is None):
-        raise Rule(
+        raise InvalidValueError(
             ("body", "result"),
             "Send exactly one of result (a boolean or number) and error (a text).",
             type="contradiction" if value is not None else "missing",
@@ -92,11 +92,13 @@ def _require_log(scope: Scope, run_id: str, log_id: str, evaluatee: RowMapping |
         )
     )
     if log is None:
-        raise NotFound(f"There is no log {log_id}.")
+        raise NotFoundError(f"There is no log {log_id}.")
     if log["run_id"] != run_id:
-        raise Rule(("body", "log_id"), f"{log_id} is not a log of {run_id}.", type="not_in_run")
+        raise InvalidValueError(
+            ("body", "log_id"), f"{log_id} is not a log of {run_id}.", type="not_in_run"
+        )
     if evaluatee is not None and log["evaluatee_id"] != evaluatee["id"]:
-        raise Rule(
+        raise InvalidValueError(
             ("query", "evaluatee_id"),
             f"{log_id} was logged for {log['evaluatee_id']}, not for {evaluatee['id']}.",
             type="contradiction",
@@ -112,7 +114,7 @@ def _version(scope: Scope, run_id: str, evaluator_id: str) -> RowMapping:
     version = scope.row(query)
     if version is None:
         evaluators.owned(scope, evaluator_id)
-        raise Rule(
+        raise InvalidValueError(
             ("body", "evaluator_id"),
             f"{evaluator_id} is not an evaluator of {run_id}. Add it to the run first: "
             "Evaluations_addEvaluators.",
@@ -124,14 +126,14 @@ def _version(scope: Scope, run_id: str, evaluator_id: str) -> RowMapping:
 def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - the value itself
     fits = {"boolean": isinstance(value, bool), "number": not isinstance(value, bool)}
     if return_type not in fits:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "result"),
             f"The evaluator returns {return_type}, which this operation cannot carry: "
             "a result is a boolean or a number.",
             type="return_type",
         )
     if not fits[return_type]:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "result"),
             f"The evaluator's return type is {return_type}, and {value!r} does not fit it.",
             type="return_type",

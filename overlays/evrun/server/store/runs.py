@@ -15,7 +15,7 @@ from evrun.server.db.tables import (
     projects,
     run_evaluators,
 )
-from evrun.server.errors import Conflict, NotFound, Rule
+from evrun.server.errors import ConflictError, InvalidValueError, NotFoundError
 from evrun.server.store import configs, datasets
 from evrun.server.store.registration import use
 from evrun.server.store.scope import Json, Lock, Scope, now
@@ -37,7 +37,7 @@ TRANSITIONS = {
 def create(scope: Scope, project_id: str, body: Json) -> str:
     """Create a pending run over the dataset as it is now, and return its id."""
     if body.get("hl_generated", True):
-        raise Rule(
+        raise InvalidValueError(
             ("body", "hl_generated"),
             "This server calls no model, so it cannot generate outputs. Send hl_generated=false "
             "and log each output to the run. (Left out, it means true.)",
@@ -81,7 +81,7 @@ def set_status(scope: Scope, run_id: str, status: str) -> None:
     possible = TRANSITIONS[run["status"]]
     if status not in possible:
         ways = " or ".join(sorted(possible)) or "nothing else: that is final"
-        raise Rule(
+        raise InvalidValueError(
             ("body", "status"),
             f"A {run['status']} run cannot become {status}. It can become {ways}.",
             type="status_transition",
@@ -99,13 +99,13 @@ def add_evaluators(
     """Add evaluators by id (their current version) or by version. One already there stays."""
     run = run_row(scope, run_id, lock="change")
     if not evaluator_ids and not version_ids:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "evaluator_ids"),
             "Name at least one evaluator: send evaluator_ids or evaluator_version_ids.",
             type="missing",
         )
     if run["status"] == "cancelled":
-        raise Rule(
+        raise InvalidValueError(
             ("path", "id"),
             f"{run_id} is cancelled, which is final. Create a new run.",
             type="run_status",
@@ -119,7 +119,7 @@ def add_evaluators(
     for version_id in version_ids:
         evaluator_id = _evaluator_of(scope, version_id)
         if present.get(evaluator_id, version_id) != version_id:
-            raise Conflict(
+            raise ConflictError(
                 f"{run_id} judges with another version of {evaluator_id}, "
                 f"{present[evaluator_id]}. Create a new run for {version_id}."
             )
@@ -133,19 +133,19 @@ def add_evaluators(
 
 
 def run_row(scope: Scope, run_id: str, *, lock: Lock | None = None) -> RowMapping:
-    """Return the row of a run. Raises `NotFound`."""
+    """Return the row of a run. Raises `NotFoundError`."""
     return scope.owned(evaluation_runs, run_id, "evaluation run", lock=lock)
 
 
 def require_running(run: Mapping[Any, Any]) -> None:
-    """Refuse what only a running run takes. Raises `Rule`."""
+    """Refuse what only a running run takes. Raises `InvalidValueError`."""
     if run["status"] != "running":
         way = (
             "Create a new run."
             if run["status"] == "cancelled"
             else "Set it running first: Evaluations_updateStatus."
         )
-        raise Rule(
+        raise InvalidValueError(
             ("path", "evaluation_id"),
             f"The run is {run['status']}, and only a running run takes logs and results. {way}",
             type="run_status",
@@ -162,7 +162,7 @@ _FIRST = (
 
 
 def evaluatee_of(scope: Scope, run_id: str, evaluatee_id: str | None) -> RowMapping:
-    """Return the row of the named evaluatee, or of the run's first. Raises `NotFound`."""
+    """Return the row of the named evaluatee, or of the run's first. Raises `NotFoundError`."""
     if evaluatee_id is None:
         found = scope.connection.execute(_FIRST, {"run_id": run_id}).mappings().first()
     else:
@@ -170,7 +170,9 @@ def evaluatee_of(scope: Scope, run_id: str, evaluatee_id: str | None) -> RowMapp
             select(evaluatees).where(evaluatees.c.run_id == run_id, evaluatees.c.id == evaluatee_id)
         )
     if found is None:
-        raise NotFound(f"{run_id} has no evaluatee {evaluatee_id}. Evaluations_get names them.")
+        raise NotFoundError(
+            f"{run_id} has no evaluatee {evaluatee_id}. Evaluations_get names them."
+        )
     return found
 
 
@@ -190,7 +192,7 @@ def _evaluator_of(scope: Scope, version_id: str) -> str:
     )
     found: str | None = scope.connection.execute(query).scalar_one_or_none()
     if found is None:
-        raise NotFound(f"There is no evaluator version {version_id}.")
+        raise NotFoundError(f"There is no evaluator version {version_id}.")
     return found
 
 
@@ -199,7 +201,7 @@ def _attach(scope: Scope, run_id: str, pairs: Iterable[tuple[str, str]], *, firs
     unique: dict[str, str] = {}
     for evaluator_id, version_id in pairs:
         if unique.setdefault(evaluator_id, version_id) != version_id:
-            raise Conflict(f"A run judges with one version of {evaluator_id}; two were named.")
+            raise ConflictError(f"A run judges with one version of {evaluator_id}; two were named.")
     rows = [
         {
             "run_id": run_id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, func, select
 
-from evrun.server.errors import NotFound
+from evrun.server.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,12 +54,12 @@ class Scope(NamedTuple):
 
         `lock` holds others off until the transaction ends: "change" those who would change the row
         or stand on it, "stand" those who would change it. (SQLite has one writer and locks
-        nothing.) Raises `NotFound`, also for what belongs to another organisation.
+        nothing.) Raises `NotFoundError`, also for what belongs to another organisation.
         """
         asked = {"id": id, "organisation_id": self.organisation_id}
         row = self.connection.execute(_owned(table, lock), asked).mappings().first()
         if row is None:
-            raise NotFound(f"There is no {noun} {id}.")
+            raise NotFoundError(f"There is no {noun} {id}.")
         return row
 
     def all(

@@ -10,7 +10,7 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +41,13 @@ def metadata_of(log: Json) -> str:
 def contains(column: Column[str], term: str, name: str) -> ColumnElement[bool]:
     """Return whether a folded column contains `term`, the query parameter `name`.
 
-    Raises `Rule` for a term that databases would not take: SQLite's patterns end at 50,000 bytes.
+    Raises `InvalidValueError` for a term that databases would not take: SQLite's patterns end at
+    50,000 bytes.
     """
     folded = fold(term)
     if len(folded.encode()) > LONGEST_TERM:
         message = f"A search term has at most {LONGEST_TERM} bytes."
-        raise Rule(("query", name), message, type="too_long")
+        raise InvalidValueError(("query", name), message, type="too_long")
     return column.contains(folded, autoescape=True)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select, update
 
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import logs, projects, sessions
-from evrun.server.errors import Rule
+from evrun.server.errors import InvalidValueError
 from evrun.server.store.ordering import Key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Scope, now
@@ -58,11 +58,11 @@ def list_page(scope: Scope, project_id: str, window: Window) -> Json:
 def resolve(scope: Scope, *, session_id: str | None, reference_id: str | None) -> str | None:
     """Return the id of the session that a log names, if it names one.
 
-    A reference finds the organisation's session or makes it. Raises `NotFound` for an unknown id
-    and `Rule` if both are there.
+    A reference finds the organisation's session or makes it. Raises `NotFoundError` for an unknown
+    id and `InvalidValueError` if both are there.
     """
     if session_id is not None and reference_id is not None:
-        raise Rule(
+        raise InvalidValueError(
             ("body", "log", "session_reference_id"),
             "Send session_id or session_reference_id, not both.",
             type="contradiction",

@@ -9,8 +9,10 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from starlette.responses import Response
 
+from evrun.server.api.context import KEY, RequestContext
 from evrun.server.api.faults.connection import hang_up_of
 from evrun.server.api.faults.schedule import Delay, Drop, Duplicate, Status, Truncate
 from evrun.server.api.operations import PREFIX
@@ -24,7 +26,7 @@ MARK = "Evrun-Fault"
 """The header of an answer that is made up."""
 
 
-class Injection:
+class FaultMiddleware:
     """The application with faults."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
@@ -76,8 +78,9 @@ class Injection:
 
     async def _twice(self, scope: Scope, receive: Receive, send: Send) -> None:
         arriving = await _whole(receive)
-        # The application writes into the scope that it is given.
-        await self._app(dict(scope), _again(arriving, receive), _unheard)
+        # The application writes into the scope and the context that it is given.
+        first = {**scope, KEY: evolve(RequestContext.of(scope))}
+        await self._app(first, _again(arriving, receive), _unheard)
         await self._app(scope, _again(arriving, receive), send)
 
     async def _truncated(self, fault: Truncate, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evrun.server.api import batches
 from evrun.server.api.operations import Routes
 from evrun.server.api.validation import parse_envelope, sent, settled
-from evrun.server.errors import NotFound
+from evrun.server.errors import NotFoundError
 from evrun.server.store import results, run_pages, runs, snapshots
 from evrun.server.store.pages import Window
 from evrun_models import (
@@ -31,8 +31,8 @@ from evrun_models import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evrun.server.api.operations import Asked
-    from evrun.server.errors import Refusal
+    from evrun.server.api.operations import ParsedRequest
+    from evrun.server.errors import ApiError
     from evrun.server.store.idempotency import Answer
     from evrun.server.store.scope import Json, Scope
 
@@ -82,19 +82,19 @@ def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) ->
     status=201,
     prepare=lambda given, body, attempt: batches.Item.of(given.evaluatee_id, body, attempt),
 )
-def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
+def log(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer | ApiError]:
     """Log an output for a datapoint: for each request, which may be of several runs."""
-    answers: dict[Asked, Answer | Refusal] = {}
-    by_run: dict[str, dict[Asked, batches.Item]] = {}
-    for asked in requests:
-        by_run.setdefault(asked.parameters.evaluation_id, {})[asked] = asked.body
+    answers: dict[ParsedRequest, Answer | ApiError] = {}
+    by_run: dict[str, dict[ParsedRequest, batches.Item]] = {}
+    for request in requests:
+        by_run.setdefault(request.parameters.evaluation_id, {})[request] = request.body
     for run_id, items in sorted(by_run.items()):
         try:
             of_run = batches.log_each(scope, run_id, list(items.values()))
             answers.update(zip(items, of_run, strict=True))
-        except NotFound as refusal:
+        except NotFoundError as refusal:
             answers.update(dict.fromkeys(items, refusal))
-    return [answers[asked] for asked in requests]
+    return [answers[request] for request in requests]
 
 
 @routes.write(
@@ -107,7 +107,7 @@ def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
     prepare=lambda given, body, _: batches.read(given.evaluation_id, body),
 )
 def log_many(
-    scope: Scope, given: EvaluationsLogManyParameters, items: list[batches.Item | Refusal]
+    scope: Scope, given: EvaluationsLogManyParameters, items: list[batches.Item | ApiError]
 ) -> Json:
     """Log many outputs, each by itself."""
     answers = batches.log_each(scope, given.evaluation_id, items)

@@ -16,7 +16,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evrun.server.db import migrations
 from evrun.server.db.backends.backend import OTHER_TABLES, Backend, json_text
-from evrun.server.errors import DatabaseUnusable, OutOfOrder, Rule, Unavailable
+from evrun.server.errors import (
+    DatabaseUnusableError,
+    InvalidValueError,
+    RepairNeededError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +87,7 @@ class Postgresql(Backend):
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if url.drivername not in {"postgresql", f"postgresql+{_DRIVER}"}:
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 f"{url.render_as_string()}: of PostgreSQL's drivers the server uses psycopg. "
                 "Write postgresql+psycopg://…"
             )
@@ -159,7 +164,7 @@ class Postgresql(Backend):
     def explain(self, error: BaseException) -> Exception | None:
         """Return a sentence for PostgreSQL's own reasons."""
         if isinstance(error, PoolTimeout):
-            return Unavailable("All connections to the database are busy. Try again.")
+            return UnavailableError("All connections to the database are busy. Try again.")
         if type(error).__module__.partition(".")[0] != _DRIVER:
             return None
         state = getattr(error, "sqlstate", None) or ""
@@ -167,22 +172,26 @@ class Postgresql(Backend):
         kinds = {each.__name__ for each in type(error).__mro__}  # ConnectionTimeout is one of them
         failed = not kinds.isdisjoint({"OperationalError", "InterfaceError"})
         if self.is_open and failed and _NO_DATABASE.search(str(error)):
-            return OutOfOrder(f"{self.name}: PostgreSQL has no such database any more. {_RESTORE}")
+            return RepairNeededError(
+                f"{self.name}: PostgreSQL has no such database any more. {_RESTORE}"
+            )
         if state.startswith("08") or (failed and not state):
-            return Unavailable(f"PostgreSQL cannot be reached. Does it run? {_line(error)}")
+            return UnavailableError(f"PostgreSQL cannot be reached. Does it run? {_line(error)}")
         if (reason := self._by_state(error, state)) is not None or self.is_open:
             return reason
-        return DatabaseUnusable(f"{self.name}: {_line(error)}")
+        return DatabaseUnusableError(f"{self.name}: {_line(error)}")
 
     def _by_state(self, error: BaseException, state: str) -> Exception | None:
         if state == "54000":  # an index takes a few kilobytes
-            return Rule(("body",), "A name or a reference is too long.", type="string_too_long")
+            return InvalidValueError(
+                ("body",), "A name or a reference is too long.", type="string_too_long"
+            )
         if self.is_open and state in _OUT_OF_ORDER:
             said = getattr(error, "diag").message_primary  # noqa: B009 - all errors have it
-            return OutOfOrder(f"{said}: {_OUT_OF_ORDER[state]}")
+            return RepairNeededError(f"{said}: {_OUT_OF_ORDER[state]}")
         known = (text for prefix, text in _SENTENCES.items() if state.startswith(prefix))
         sentence = next(known, None)
-        return None if sentence is None else Unavailable(sentence)
+        return None if sentence is None else UnavailableError(sentence)
 
     def undone(self, error: BaseException) -> bool:
         """Return whether PostgreSQL itself refused: whatever else broke, it may have committed."""
@@ -207,7 +216,7 @@ class Postgresql(Backend):
                 connect_args={k: v for k, v in _PATIENCE.items() if k not in self._url.query},
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 "PostgreSQL needs a driver. Install it with: pip install 'evrun[postgres]'"
             ) from error
         milliseconds = int(self.busy_timeout * 1000)

@@ -20,7 +20,12 @@ from evrun.server.db.backends.sqlite_files import (
     is_there,
     why_unopened,
 )
-from evrun.server.errors import DatabaseUnusable, OutcomeUnknown, OutOfOrder, Unavailable
+from evrun.server.errors import (
+    DatabaseUnusableError,
+    OutcomeUnknownError,
+    RepairNeededError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +64,7 @@ class Sqlite(Backend):
 
     def __init__(self, url: URL, *, busy_timeout: float) -> None:
         if not url.database or url.database == ":memory:":
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 "A database needs a file, such as evals.db (as a URL: sqlite:///evals.db)."
             )
         self.path = absolute(url.database)
@@ -146,8 +151,8 @@ class Sqlite(Backend):
     def writing(self, *, patient: bool) -> Iterator[Connection]:
         """Write as the only one, of all processes: there is nothing else to wait for.
 
-        Raises `OutOfOrder` for files that are gone, `OutcomeUnknown` if they went meanwhile: who
-        puts them back finds the change.
+        Raises `RepairNeededError` for files that are gone, and `OutcomeUnknownError` if they went
+        meanwhile: who puts them back finds the change.
         """
         del patient
         assert self._writer is not None  # noqa: S101 - `open` set it
@@ -163,7 +168,7 @@ class Sqlite(Backend):
                 self.rest()
             raise
         if (problem := self._files.problem()) is not None:
-            raise OutcomeUnknown(
+            raise OutcomeUnknownError(
                 f"{problem} It happened while this request was carried out: the change may be in "
                 "the file that was there. Send the request again under the same Idempotency-Key "
                 "when that is back, or look."
@@ -175,9 +180,9 @@ class Sqlite(Backend):
         if code == 0:
             return None
         if self.is_open and (problem := self._files.problem()) is not None:
-            return OutOfOrder(problem)
+            return RepairNeededError(problem)
         if (sentence := _SENTENCES.get(code)) is not None:
-            return Unavailable(sentence if self.is_open else f"{self.path}: {sentence}")
+            return UnavailableError(sentence if self.is_open else f"{self.path}: {sentence}")
         if code == sqlite3.SQLITE_CANTOPEN:
             sentence = why_unopened(self.path)
         elif code == sqlite3.SQLITE_ERROR and _NOT_IN_THE_SCHEMA.search(str(error)):
@@ -187,8 +192,8 @@ class Sqlite(Backend):
         if sentence is None:
             return None
         if not self.is_open:
-            return DatabaseUnusable(f"{self.path}: {sentence}")
-        return OutOfOrder(sentence)
+            return DatabaseUnusableError(f"{self.path}: {sentence}")
+        return RepairNeededError(sentence)
 
     def undone(self, error: BaseException) -> bool:
         """Return whether the commit is not in the journal.

@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from evrun.server.errors import DatabaseUnusable, OutOfOrder
+from evrun.server.errors import DatabaseUnusableError, RepairNeededError
 
 _Identity = tuple[int, int]
 """Device and inode."""
@@ -22,39 +22,41 @@ _RESTART = "restart the server (with Evrun.local: close the client and make a ne
 
 
 def absolute(path: str) -> Path:
-    """Return the whole path. Raises `DatabaseUnusable` if the current folder was deleted."""
+    """Return the whole path. Raises `DatabaseUnusableError` if the current folder was deleted."""
     try:
         return Path(path).absolute()
     except FileNotFoundError as error:
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             f"{path}: the current folder was deleted. Change to another one, or name an absolute "
             "path."
         ) from error
 
 
 def is_there(path: Path) -> bool:
-    """Return whether there is a file. Raises `DatabaseUnusable` for what can be no database."""
+    """Return whether there is a file. Raises `DatabaseUnusableError` if it cannot be a database."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return False
     except OSError as error:  # such as a link to itself, a name that is too long
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             f"{path}: the database file cannot be opened ({error.strerror}). Name another file."
         ) from error
     if stat.S_ISDIR(mode):
-        raise DatabaseUnusable(f"{path} is a folder. Name a file in it, such as {path}/evals.db.")
+        raise DatabaseUnusableError(
+            f"{path} is a folder. Name a file in it, such as {path}/evals.db."
+        )
     if not stat.S_ISREG(mode):
-        raise DatabaseUnusable(f"{path} is a device, a pipe or a socket. Name a file.")
+        raise DatabaseUnusableError(f"{path} is a device, a pipe or a socket. Name a file.")
     return True
 
 
 def check_folder(path: Path) -> None:
-    """Raise `DatabaseUnusable` unless there is a folder in which the file can be made."""
+    """Raise `DatabaseUnusableError` unless there is a folder in which the file can be made."""
     target = path.resolve()  # SQLite makes the file that a link leads to
     if not target.parent.is_dir():
         link = f" (a link to {target})" if path.is_symlink() else ""
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             f"{path}{link}: the folder {target.parent} does not exist. Make it, or name another "
             "file."
         )
@@ -99,9 +101,9 @@ class OpenFiles:
         self._beside = {}
 
     def check(self) -> None:
-        """Raise `OutOfOrder` unless all lie where they were opened."""
+        """Raise `RepairNeededError` unless all lie where they were opened."""
         if (problem := self.problem()) is not None:
-            raise OutOfOrder(problem)
+            raise RepairNeededError(problem)
 
     def check_new(self) -> None:
         """Like `check`, for a connection that has just opened what lies there."""

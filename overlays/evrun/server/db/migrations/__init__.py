@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from evrun.server.db import organisations
-from evrun.server.errors import DatabaseUnusable
+from evrun.server.errors import DatabaseUnusableError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -25,12 +25,12 @@ FOLDER = Path(__file__).parent
 def current(connection: Connection, name: str) -> str | None:
     """Return the revision of the database, None if it is empty.
 
-    Raises `DatabaseUnusable` for a database of something else.
+    Raises `DatabaseUnusableError` for a database of something else.
     """
     tables = set(inspect(connection).get_table_names())
     if "alembic_version" not in tables:
         if tables:
-            raise DatabaseUnusable(
+            raise DatabaseUnusableError(
                 f"{name} holds tables of something else ({', '.join(sorted(tables)[:3])}…). "
                 "Name an empty or a new one."
             )
@@ -40,9 +40,9 @@ def current(connection: Connection, name: str) -> str | None:
 
 
 def is_current(revision: str | None, name: str) -> bool:
-    """Return whether nothing is to be done. Raises `DatabaseUnusable` if it is newer than we."""
+    """Return whether nothing is to be done. Raises `DatabaseUnusableError` for a newer schema."""
     if revision is not None and revision not in REVISIONS:
-        raise DatabaseUnusable(
+        raise DatabaseUnusableError(
             f"{name} was written by a newer evrun (schema {revision}; this one knows up to "
             f"{REVISIONS[-1]}). Upgrade: pip install -U evrun"
         )
