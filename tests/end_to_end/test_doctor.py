@@ -186,7 +186,7 @@ def test_somebody_elses_server_is_a_note(tmp_path: Path) -> None:
     with answering(NOT_FOUND, SOMEBODY) as server:
         result = look(tmp_path, server)
     assert lines(result)["server"] == (
-        f"! none of evrun's: {server.url}/healthz answers 404 (application/json)"
+        f"! not an evrun server: {server.url}/healthz answers 404 (application/json)"
     )
     assert lines(result)["contract"].startswith("- ")
     assert lines(result)["access"] == "✓ the key is accepted"
@@ -271,7 +271,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path, authority: trustme.CA)
     with answering(NOT_FOUND, OURS, tls=tls(authority, "127.0.0.1")) as server:
         result = look(tmp_path, server)
         assert lines(result)["TLS"] == (
-            "✗ nobody whom this machine trusts has signed the certificate "
+            "✗ this machine does not trust the certificate's issuer "
             "(unable to get local issuer certificate)"
         )
         assert lines(result)["access"] == "- not checked: see TLS"
@@ -333,7 +333,7 @@ def test_https_towards_a_plain_port(tmp_path: Path) -> None:
     with answering(NOT_FOUND, OURS) as server:
         url = server.url.replace("http:", "https:")
         result = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=f"{url}/v4")
-    assert lines(result)["TLS"].startswith("✗ no TLS there (")
+    assert lines(result)["TLS"].startswith("✗ no TLS on that port (")
     assert fixes(result) == ["If the server speaks plain HTTP, write http:// in EVRUN_BASE_URL."]
 
 
