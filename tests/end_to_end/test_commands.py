@@ -144,7 +144,7 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "nonsense: there is no such evrun database"),
+        ("nonsense", "nonsense: this database does not exist or is empty"),
         ("mysql://h/x", "mysql"),
         ("sqlite:///missing/folder/x.db", "missing/folder"),
         ("missing/folder/x.db", "missing/folder"),

@@ -223,7 +223,7 @@ def test_a_closed_port(tmp_path: Path) -> None:
 def test_a_name_that_nobody_has(tmp_path: Path) -> None:
     """A name without an address is told apart from a port that is closed."""
     result = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL="http://evrun.invalid/v4")
-    assert lines(result)["network"] == "✗ there is no address for the name 'evrun.invalid'"
+    assert lines(result)["network"] == "✗ the name 'evrun.invalid' has no address"
     assert result.returncode == 3
 
 

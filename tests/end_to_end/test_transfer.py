@@ -587,7 +587,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
             3,
             "no evaluation run evrun_x",
         ),
-        (("export", "pr_x", "--database", "b.db"), 3, "b.db: there is no such evrun database"),
+        (("export", "pr_x", "--database", "b.db"), 3, "b.db: this database does not exist"),
         (("import", "no.csv", "--database", "a.db"), 2, "'no.csv' does not exist"),
         (("import", "a.db", "--database", "a.db"), 2, "not a file that `evrun export` wrote"),
         (("import", "ok.jsonl", "--database", "a.db"), 2, "ok.jsonl does not begin as"),

@@ -63,13 +63,13 @@ def test_keys_by_their_form(value: str, outcome: str, said: str) -> None:
         ({"address": "10.0.0.1"}, "connected to evals.example, port 443 (10.0.0.1)", ""),
         (
             {"error": socket.gaierror(-2, "Name or service not known")},
-            "there is no address for the name 'evals.example'",
+            "the name 'evals.example' has no address",
             "Check EVRUN_BASE_URL, and this machine's name service or VPN; "
             "`evrun serve` starts a server of your own.",
         ),
         (
             {"error": UnicodeEncodeError("idna", "x", 0, 1, "label too long")},
-            "there is no address for the name 'evals.example'",
+            "the name 'evals.example' has no address",
             "Check EVRUN_BASE_URL, and this machine's name service or VPN; "
             "`evrun serve` starts a server of your own.",
         ),

@@ -36,7 +36,7 @@ def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     with named(url, in_doubt=in_doubt) as database:
         if database.revision() is None:
             raise ConfigurationError(
-                f"{database.name}: there is no such evrun database. Check --database or "
+                f"{database.name}: this database does not exist or is empty. Check --database or "
                 "EVRUN_LOCAL. `evrun db upgrade` creates a new one."
             )
         database.open()

@@ -146,7 +146,7 @@ def network(reach: Reach, url: Setting) -> Finding:
         known = "" if reach.address in {None, reach.host} else f" ({reach.address})"
         return Finding("network", "passed", f"connected to {where}{known}")
     if isinstance(error, UnicodeError) or type(error).__name__ == "gaierror":
-        said = f"there is no address for the name {reach.host!r}"
+        said = f"the name {reach.host!r} has no address"
         fix = f"Check {place}, and this machine's name service or VPN; {_OWN_SERVER}."
     elif isinstance(error, ConnectionRefusedError):
         said = f"nobody listens on {where}"
