@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED: Final = 130
-"""The exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
+"""The exit status after Ctrl-C: 128 plus the signal's number, as in shells."""
 
 
 def main() -> None:

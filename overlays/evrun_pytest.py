@@ -1,8 +1,7 @@
 """The pytest plugin of evrun: a real server for each test that asks for one, and faults on demand.
 
-A module of its own, beside the package: pytest loads the plugins of all that is installed, and must
-not load a client and a server for tests that have nothing to do with them. What the fixtures give
-is in `evrun.testing`.
+This module is beside the package, because pytest loads every installed plugin, and must not load a
+client and a server for unrelated tests. The values of the fixtures are in `evrun.testing`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _require_server() -> None:
-    """Fail with one line, instead of a trace, where the server is not installed."""
+    """Fail with one line instead of a traceback if the server is not installed."""
     from evrun._extras import lack  # noqa: PLC0415 - see above
 
     sentence = lack("A fixture of evrun's", "server")
@@ -49,7 +48,7 @@ def evrun_server(evrun_database_url: str) -> Iterator[Server]:
 
 @pytest.fixture
 def evrun_faults(evrun_server: Server) -> Faults:
-    """Return what goes wrong on `evrun_server`: `evrun_faults.plan(Rule(Drop("after"), nth=1))`."""
+    """Return the faults of `evrun_server`: `evrun_faults.plan(Rule(Drop("after"), nth=1))`."""
     return evrun_server.faults
 
 
@@ -77,7 +76,7 @@ def async_evrun_client(evrun_server: Server) -> AsyncEvrun:
 
 @pytest.fixture
 def evrun_rows() -> Sequence[Mapping[str, Any]]:
-    """Return the rows of the seeded dataset. Override it for rows of your own."""
+    """Return the rows of the seeded dataset. Override it to use your rows."""
     _require_server()
     from evrun.testing import ROWS  # noqa: PLC0415 - see above
 
@@ -86,7 +85,7 @@ def evrun_rows() -> Sequence[Mapping[str, Any]]:
 
 @pytest.fixture
 def evrun_seeded(evrun_client: Evrun, evrun_rows: Sequence[Mapping[str, Any]]) -> Seeded:
-    """Make a project, a dataset with `evrun_rows`, a config, an evaluator and a running run."""
+    """Create a project, a dataset with `evrun_rows`, a config, an evaluator and a running run."""
     from evrun.testing import seed  # noqa: PLC0415 - see above
 
     return seed(evrun_client, rows=evrun_rows)

@@ -6,7 +6,7 @@
     │   ├── InvalidIdError            an id of the wrong shape, or of another resource
     │   └── InvalidItemError          one of many logs has the wrong fields; `item` holds it
     ├── LogsFailedError               some of many logs failed; `again` holds what to send once more
-    │   └── LogsStoppedError              …, and the run or the key would be refused for all others
+    │   └── LogsStoppedError              …, and the run or the key would fail for all others
     └── RequestError                  a request was made and did not succeed
         ├── TransportError            no usable answer came
         │   ├── ConnectError              no connection: nothing was sent
@@ -25,17 +25,17 @@
         │   │   ├── UnprocessableEntityError   422, with the places in `fields`
         │   │   ├── RateLimitedError           429
         │   │   ├── ServerError                5xx
-        │   │   └── RedirectError              3xx: never followed, it would carry the key elsewhere
-        │   └── DecodeError               a success that is not what the contract promises
+        │   │   └── RedirectError              3xx: never followed, the key would go elsewhere
+        │   └── DecodeError               a success that does not fit the contract
         └── UnknownOutcomeError       a request that changes something may have been carried out
             ├── AmbiguousTimeoutError       …: also a RequestTimeoutError
             ├── AmbiguousDisconnectError    …: also a DisconnectedError
             └── AmbiguousServerError        …: also a ServerError
 
-Data travels as attributes; every error pickles. No exception of httpx leaves the package. The three
-of many logs are in `evrun.logged`, beside what they carry.
+Data is in attributes, and every error pickles. evrun raises no exception of httpx. The three errors
+of many logs are in `evrun.logged`, beside their data.
 
-Beside them stands one warning, `MissedRecordsWarning`.
+There is one warning, `MissedRecordsWarning`.
 """
 
 from __future__ import annotations
@@ -87,56 +87,56 @@ class EvrunError(Exception):
     """The root of every error that evrun raises."""
 
     def __reduce__(self) -> tuple[Callable[..., EvrunError], tuple[Any, ...]]:
-        # Exception's own way calls the class with the message alone and loses what is beside it.
+        # `Exception.__reduce__` calls the class with the message only, and loses the attributes.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
 def _rebuild(cls: type[EvrunError], args: tuple[Any, ...], state: dict[str, Any]) -> EvrunError:
     error = cls.__new__(cls, *args)
-    error.args = args  # OSError, below the time limits, leaves this to an __init__ that is not run
+    error.args = args  # OSError, a base of timeouts, sets this in __init__, which does not run here
     error.__dict__.update(state)
     return error
 
 
 class ConfigurationError(EvrunError):
-    """The client cannot work as it was set up."""
+    """The settings of the client are missing or unusable. Nothing was sent."""
 
 
 class InvalidRequestError(EvrunError, ValueError):
-    """An argument that the contract refuses. Nothing was sent."""
+    """The contract does not allow an argument. Nothing was sent."""
 
     def __init__(self, message: str, *, parameter: str | None = None) -> None:
         super().__init__(message)
         self.parameter = parameter
-        """The argument, with dots for what lies inside it: `log.session_id`."""
+        """The argument, with dots for nested fields: `log.session_id`."""
 
 
 class InvalidIdError(InvalidRequestError):
-    """A value that is not an id, or the id of another resource. Nothing was sent."""
+    """A value is not an id, or is the id of another resource. Nothing was sent."""
 
     def __init__(self, message: str, *, parameter: str | None, value: str, expected: str) -> None:
         super().__init__(message, parameter=parameter)
         self.value = value
-        """What came; its `repr` if it was no string."""
+        """The value; its `repr` if it was not a string."""
         self.expected = expected
-        """What an id looks like here, in words."""
+        """A description of a valid id, in words."""
 
 
 class RequestError(EvrunError):
-    """A request was made and did not succeed."""
+    """A request did not succeed."""
 
     attempts: int = 1
-    """How often it was sent, or tried to be."""
+    """The number of attempts to send it."""
     elapsed: float = 0.0
-    """Seconds from the call to the error, waits included."""
+    """Seconds from the call to the error, including waits."""
     idempotency_key: str | None = None
-    """The `Idempotency-Key` of all attempts. Sent again with it (`with_options(extra_headers=…)`),
-    a server that recognises keys does the work at most once."""
+    """The `Idempotency-Key` of all attempts. To send the request again, send this key too
+    (`with_options(extra_headers=…)`): a server that recognises keys does the work at most once."""
 
     def __init__(self, message: str, *, request: SentRequest) -> None:
         super().__init__(message)
         self.request = request
-        """What was sent: without keys, and the body cut at 64 KiB."""
+        """The request, without keys and with the body cut at 64 KiB."""
 
     @property
     def method(self) -> str:
@@ -154,39 +154,39 @@ class RequestError(EvrunError):
 
 
 class TransportError(RequestError):
-    """No usable answer came. `sent` says whether the server may have acted on the request."""
+    """No usable response came. `sent` says whether the server may have acted on the request."""
 
     sent: ClassVar[bool] = True
 
 
 class ConnectError(TransportError):
-    """No connection could be made. Nothing was sent."""
+    """The client could not connect. Nothing was sent."""
 
     sent = False
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """A time limit passed before the answer was complete."""
+    """A timeout passed before the response was complete."""
 
 
 class ConnectTimeoutError(RequestTimeoutError):
-    """No connection in time. Nothing was sent."""
+    """The client could not connect in time. Nothing was sent."""
 
     sent = False
 
 
 class PoolTimeoutError(RequestTimeoutError):
-    """All connections of this client were busy for too long. Nothing was sent."""
+    """All connections of this client were busy until the timeout. Nothing was sent."""
 
     sent = False
 
 
 class DisconnectedError(TransportError):
-    """The connection broke on the way. The server may have received the request."""
+    """The connection broke. The server may have received the request."""
 
 
 class ResponseError(RequestError):
-    """An answer came that is not a success."""
+    """The response is not a success."""
 
     def __init__(
         self,
@@ -200,18 +200,18 @@ class ResponseError(RequestError):
         super().__init__(message, request=request)
         self.status = status
         self.body = body
-        """The answer's text, cut at 64 KiB."""
+        """The text of the response, cut at 64 KiB."""
         self.request_id = request_id
-        """The server's name for this exchange (`X-Request-ID`): quote it when you ask for help."""
+        """The server's id for this request (`X-Request-ID`). Quote it when you ask for help."""
 
 
 class StatusError(ResponseError):
     """The server answered with a status outside 2xx."""
 
     retry_after: float | None = None
-    """Seconds after which the server would like to hear from you again."""
+    """Seconds to wait before the next attempt, as the server asks."""
     fields: tuple[FieldError, ...] = ()
-    """The places that a 422 complains about."""
+    """The invalid places, for a 422."""
 
 
 class BadRequestError(StatusError):
@@ -219,15 +219,15 @@ class BadRequestError(StatusError):
 
 
 class AuthenticationError(StatusError):
-    """401: no key, or one that the server does not know."""
+    """401: the key is missing, or the server does not know it."""
 
 
 class PermissionDeniedError(StatusError):
-    """403: the key may not do this."""
+    """403: the key does not allow this."""
 
 
 class NotFoundError(StatusError):
-    """404: the server knows no such object, or not for this key."""
+    """404: the object does not exist, or the key has no access to it."""
 
 
 class ConflictError(StatusError):
@@ -235,15 +235,15 @@ class ConflictError(StatusError):
 
 
 class ContentTooLargeError(StatusError):
-    """413: the body is larger than the server takes."""
+    """413: the body is larger than the server accepts."""
 
 
 class UnprocessableEntityError(StatusError):
-    """422: the request reads well and breaks a rule. `fields` names the places."""
+    """422: the request breaks a rule of the contract. `fields` names the places."""
 
 
 class RateLimitedError(StatusError):
-    """429: too many requests; `retry_after` says when to come back."""
+    """429: too many requests. `retry_after` says when to try again."""
 
 
 class ServerError(StatusError):
@@ -251,46 +251,46 @@ class ServerError(StatusError):
 
 
 class RedirectError(StatusError):
-    """3xx: redirects are never followed, because the key would travel along."""
+    """3xx: evrun never follows redirects, because it would send the key elsewhere."""
 
 
 class DecodeError(ResponseError):
-    """The answer is a success, yet not what the contract promises. `body` holds it.
+    """The response is a success, but does not fit the contract. `body` has its text.
 
     The server has carried out the request.
     """
 
 
 class UnknownOutcomeError(RequestError):
-    """A request that changes something may have been carried out, or may not.
+    """It is unknown whether the server carried out a request that changes something.
 
-    Look before you send it again; or send it again with the same `idempotency_key`, to a server
+    Check before you send it again, or send it again with the same `idempotency_key` to a server
     that recognises it.
     """
 
 
 class AmbiguousTimeoutError(UnknownOutcomeError, RequestTimeoutError):
-    """No answer came in time to a request that changes something."""
+    """A timeout passed for a request that changes something."""
 
 
 class AmbiguousDisconnectError(UnknownOutcomeError, DisconnectedError):
-    """The connection broke over a request that changes something."""
+    """The connection broke during a request that changes something."""
 
 
 class AmbiguousServerError(UnknownOutcomeError, ServerError):
-    """5xx to a request that changes something."""
+    """5xx for a request that changes something."""
 
 
 class MissedRecordsWarning(UserWarning):
     """An iteration over pages may have missed records, because the list changed meanwhile.
 
-    Only servers of another kind make it: evrun's go on behind the last record, and miss none.
+    This happens only with other servers. evrun's servers page by cursor, and miss no record.
     """
 
 
 @frozen
 class FieldError:
-    """One complaint of a 422."""
+    """One error of a 422."""
 
     loc: tuple[str | int, ...]
     """The path to the place: `("body", "log", "session_id")`."""

@@ -2,10 +2,10 @@
 
 An id is a prefix and one or more of `A-Z a-z 0-9 _ -`, at most 128 characters in all
 (`x-id-prefix` in the contract). The class statements below are the only table of prefixes; a rule
-test holds them against the contract, both ways.
+test compares them with the contract, in both directions.
 
-Ids are `str` subclasses: JSON, `==`, `hash`, pickle, copy and pydantic treat them as the text that
-they are. Making one checks it, so that whoever holds a `LogId` holds a log's id.
+Ids are `str` subclasses: JSON, `==`, `hash`, pickle, copy and pydantic treat them as text. The
+constructor checks the value, so a `LogId` is always a log's id.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MAX_LENGTH = 128
 _BODY = re.compile(r"[A-Za-z0-9_-]+")
 _TOKEN = re.compile(r"\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*")
 _LEADING_PREFIX = re.compile(r"[a-z]+_")
-_SHOWN = 60  # characters of a refused value that a message repeats
+_SHOWN = 60  # characters of a refused value in a message
 
 _NAMES = {
     " ": "a space",
@@ -67,11 +67,11 @@ _BY_PREFIX: dict[str, type[Id]] = {}
 
 
 class PlainStr(Protocol):
-    """An ordinary `str`: what a parameter takes beside its own id type.
+    """An ordinary `str`: what a parameter takes besides its own id type.
 
-    Every id type hides one `str` method from type-checkers and so does not match. A checker
-    therefore lets `log("evrun_…")` pass and reports `log(logged.id)`, where a log's id stands in
-    for a run's.
+    Every id type hides one `str` method from type-checkers, and so does not match this protocol. A
+    checker accepts `log("evrun_…")`, and reports `log(logged.id)`, which passes a log's id as a
+    run's id.
     """
 
     def isidentifier(self) -> bool: ...  # noqa: D102 - see the class
@@ -85,14 +85,14 @@ class Id(str):
 
     __slots__ = ()
     prefixes: ClassVar[tuple[str, ...]] = ()
-    """The canonical prefix first; empty for a token without one."""
+    """The canonical prefix comes first; empty for ids without a prefix."""
     noun: ClassVar[str]
     """With its article, for messages: `a log id`."""
     foreign: ClassVar[bool] = True
     """Whether an id without a prefix may begin with the prefix of another resource."""
 
     if TYPE_CHECKING:
-        # See PlainStr. Nobody asks an id whether it is a Python identifier.
+        # See PlainStr. No program calls this method of an id.
         def isidentifier(self, _: Never) -> bool: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] # noqa: D102
 
     def __init_subclass__(
@@ -104,10 +104,10 @@ class Id(str):
         usual: str = "",
         foreign: bool = True,
     ) -> None:
-        """Enter the class in the table of prefixes.
+        """Add the class to the table of prefixes.
 
-        A `usual` prefix is what servers give to ids of this type, without a promise: it names the
-        type where it is found, and is not asked of its ids.
+        Servers usually give a `usual` prefix to ids of this type, but do not promise it. It
+        identifies the type, and an id without it is valid.
         """
         super().__init_subclass__()
         cls.noun = noun
@@ -163,7 +163,7 @@ class Id(str):
 
     @classmethod
     def expected(cls) -> str:
-        """Say in words what an id of this type looks like."""
+        """Describe an id of this type, in words."""
         if not cls.prefixes:
             but = "" if cls.foreign else ", without the prefix of another resource"
             return (
@@ -183,7 +183,7 @@ class Id(str):
     def __get_pydantic_core_schema__(
         cls, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        # Called by pydantic only, so that it is installed; see its "Customizing validation".
+        # Only pydantic calls this, so it is installed; see its "Customizing validation".
         from pydantic_core import core_schema  # noqa: PLC0415
 
         return core_schema.no_info_after_validator_function(
@@ -208,8 +208,8 @@ class Id(str):
 class EvaluationRunId(Id, prefix="evrun_", also=("ev_",), noun="an evaluation run id"):
     """Names an evaluation run.
 
-    `ev_…` is an older spelling of the same syntax. Neither is ever rewritten into the other: the
-    id that counts is the one in the run's own response.
+    `ev_…` is an older spelling of the same syntax. evrun never rewrites one into the other: use
+    the id in the run's response.
     """
 
 
@@ -218,7 +218,7 @@ class EvaluateeId(Id, prefix="evv_", noun="an evaluatee or evaluator version id"
 
 
 EvaluatorVersionId = EvaluateeId
-"""The same prefix, so the same type: the text cannot tell the two apart."""
+"""The same prefix, so the same type: the two cannot be distinguished."""
 
 
 class EvaluatorId(Id, prefix="evfn_", noun="an evaluator id"):
@@ -230,7 +230,7 @@ class DatasetId(Id, prefix="evts_", noun="a dataset id"):
 
 
 class LogId(Id, prefix="data_", noun="a log id"):
-    """Names a log. Despite its prefix it is no datapoint's id: a `DatapointId` has no prefix."""
+    """Names a log. `data_` does not name a datapoint: a `DatapointId` has no prefix."""
 
 
 class ProjectId(Id, prefix="pr_", noun="a project id"):
@@ -268,13 +268,13 @@ class FeedbackId(Id, prefix="ann_", noun="a feedback id"):
 class DatapointId(Id, noun="a datapoint id", usual="evtc_", foreign=False):
     """Names a row of a dataset.
 
-    The contract documents no prefix: any one path segment will do, unless it begins with the prefix
-    of another resource. Servers give `evtc_…`.
+    The contract documents no prefix: any single path segment is valid, unless it begins with the
+    prefix of another resource. Servers use `evtc_…`.
     """
 
 
 class ReferenceId(Id, noun="a log id or a reference of your own"):
-    """Names a parent log by its id or by the `reference_id` that you gave it, which may be any."""
+    """Names a parent log by its id, or by the `reference_id` that you chose."""
 
 
 def _others(cls: type[Id]) -> str:
@@ -297,9 +297,9 @@ def parse_id(value: object, parameter: str = "") -> Id:
 
 
 def _text(value: object) -> str | None:
-    """Return a text without what a subclass makes of it: `str()` of an enum's member is its name.
+    """Return the text of a `str`, or None for another type.
 
-    None for what is no text.
+    A subclass may override `str()`: for a member of an enum it returns the name.
     """
     if type(value) is str:
         return value
@@ -357,19 +357,19 @@ def _fault_of_text(cls: type[Id] | None, value: str) -> str:  # noqa: PLR0911 - 
 
 
 def _other_type(cls: type[Id] | None, value: str) -> type[Id] | None:
-    """Return the type that `value` is of instead, if it is the id of another resource."""
+    """Return the type of `value` if it is the id of another resource."""
     actual = _type_of(value)
     if actual is None or actual is cls:
         return None
     if actual.accepts(value):
         return actual
-    # Where any token may be an id, the prefix alone says whose it is.
+    # If any token may be an id, only the prefix shows the resource.
     misplaced = cls is not None and not cls.foreign and _TOKEN.fullmatch(value)
     return actual if misplaced and len(value) <= MAX_LENGTH else None
 
 
 def _culprit(cls: type[Id], value: str) -> str:
-    """Name the first character that does not belong, and where it stands."""
+    """Name the first invalid character and its position."""
     allowed = _BODY if cls.prefixes else _TOKEN
     for position, character in enumerate(value):
         if not allowed.fullmatch(character) and not (allowed is _TOKEN and character == "."):
@@ -389,7 +389,7 @@ def _name(character: str) -> str:
 def _repr(value: object) -> str:
     try:
         return _shown(reprlib.repr(value))
-    except Exception:  # noqa: BLE001 - its own code, for a message
+    except Exception:  # noqa: BLE001 - the object's own code
         return f"a {type(value).__name__}"
 
 

@@ -273,7 +273,7 @@ def test_an_output_that_takes_no_more_is_one_line(arguments: tuple[str, ...], he
     full = os.open("/dev/full", os.O_WRONLY)
     assert to(full, arguments, here) == (
         3,
-        "evrun: The output cannot be written: No space left on device. It is not whole.\n",
+        "evrun: The output cannot be written: No space left on device. It is incomplete.\n",
     )
     os.close(full)
 

@@ -75,7 +75,7 @@ def test_a_key_is_printed_once_alone_on_its_line(tmp_path: Path) -> None:
     assert key.startswith("evk_")
     assert len(key) >= 36
     assert "\n" not in key
-    assert "It is shown this once" in result.stderr
+    assert "It is shown only once" in result.stderr
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert key.encode() not in stored
     assert key not in evrun("keys", "list", cwd=tmp_path).stdout
@@ -144,7 +144,7 @@ def test_a_key_is_made_for_less_and_for_a_while(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "nonsense: there is no such database of evrun's"),
+        ("nonsense", "nonsense: this database does not exist or is empty"),
         ("mysql://h/x", "mysql"),
         ("sqlite:///missing/folder/x.db", "missing/folder"),
         ("missing/folder/x.db", "missing/folder"),

@@ -21,7 +21,7 @@ def test_the_demo_prints_what_it_did(tmp_path: Path) -> None:
     assert len(set(re.findall(r"data_\w{21}", output))) == len(ROWS) == 20
     assert re.search(r"Australia +Sydney +data_\w{21} +wrong", output)
     assert "Exact match: 0.55 over 20 of 20 rows, as the server counts it (11 right)." in output
-    assert f"The data lies in {tmp_path / 'evrun-demo.db'}" in output
+    assert f"The data is in {tmp_path / 'evrun-demo.db'}" in output
     commands = output.partition("Next:")[2].strip().splitlines()
     assert [command.split()[0] for command in commands] == ["export", "evrun", "curl"]
     assert run_id in commands[2]

@@ -186,7 +186,7 @@ def test_somebody_elses_server_is_a_note(tmp_path: Path) -> None:
     with answering(NOT_FOUND, SOMEBODY) as server:
         result = look(tmp_path, server)
     assert lines(result)["server"] == (
-        f"! none of evrun's: {server.url}/healthz answers 404 (application/json)"
+        f"! not an evrun server: {server.url}/healthz answers 404 (application/json)"
     )
     assert lines(result)["contract"].startswith("- ")
     assert lines(result)["access"] == "✓ the key is accepted"
@@ -223,7 +223,7 @@ def test_a_closed_port(tmp_path: Path) -> None:
 def test_a_name_that_nobody_has(tmp_path: Path) -> None:
     """A name without an address is told apart from a port that is closed."""
     result = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL="http://evrun.invalid/v4")
-    assert lines(result)["network"] == "✗ there is no address for the name 'evrun.invalid'"
+    assert lines(result)["network"] == "✗ the name 'evrun.invalid' has no address"
     assert result.returncode == 3
 
 
@@ -271,7 +271,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path, authority: trustme.CA)
     with answering(NOT_FOUND, OURS, tls=tls(authority, "127.0.0.1")) as server:
         result = look(tmp_path, server)
         assert lines(result)["TLS"] == (
-            "✗ nobody whom this machine trusts has signed the certificate "
+            "✗ this machine does not trust the certificate's issuer "
             "(unable to get local issuer certificate)"
         )
         assert lines(result)["access"] == "- not checked: see TLS"
@@ -333,7 +333,7 @@ def test_https_towards_a_plain_port(tmp_path: Path) -> None:
     with answering(NOT_FOUND, OURS) as server:
         url = server.url.replace("http:", "https:")
         result = doctor(tmp_path, EVRUN_API_KEY=KEY, EVRUN_BASE_URL=f"{url}/v4")
-    assert lines(result)["TLS"].startswith("✗ no TLS there (")
+    assert lines(result)["TLS"].startswith("✗ no TLS on that port (")
     assert fixes(result) == ["If the server speaks plain HTTP, write http:// in EVRUN_BASE_URL."]
 
 

@@ -426,7 +426,7 @@ def test_a_killed_import_goes_on_by_the_same_command(
             process.kill()
             assert process.stderr is not None
             told = process.stderr.read().decode()
-        assert (before > 0) == ("Going on with an earlier import" in told)
+        assert (before > 0) == ("Continuing an earlier import" in told)
         if process.returncode == 0:
             break
         points += 1
@@ -491,10 +491,10 @@ def test_an_evaluator_that_no_result_fits_stays_behind(
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (lambda lines: lines[:-1], "not whole"),
-        (lambda lines: [*lines[:3], *lines[4:]], "not whole"),
+        (lambda lines: lines[:-1], "is incomplete"),
+        (lambda lines: [*lines[:3], *lines[4:]], "is incomplete"),
         (lambda lines: lines[1:], r"a\.jsonl does not begin as .* Name a file that it wrote"),
-        (lambda lines: [], "not whole"),
+        (lambda lines: [], "is incomplete"),
         (lambda lines: [{**lines[0], "format": 2}, *lines[1:]], r"newer evrun \(0\.1\.0\)"),
         (lambda lines: [lines[0], {"kind": "odd"}, *lines[1:]], r"a\.jsonl, record 2: 'odd' is no"),
         (lambda lines: [lines[0], {"kind": "log", "id": "x"}, *lines[1:]], "the log has no run_id"),
@@ -587,7 +587,7 @@ def test_the_commands_over_a_port(tmp_path: Path) -> None:
             3,
             "no evaluation run evrun_x",
         ),
-        (("export", "pr_x", "--database", "b.db"), 3, "b.db: there is no such database of evrun's"),
+        (("export", "pr_x", "--database", "b.db"), 3, "b.db: this database does not exist"),
         (("import", "no.csv", "--database", "a.db"), 2, "'no.csv' does not exist"),
         (("import", "a.db", "--database", "a.db"), 2, "not a file that `evrun export` wrote"),
         (("import", "ok.jsonl", "--database", "a.db"), 2, "ok.jsonl does not begin as"),

@@ -63,13 +63,13 @@ def test_keys_by_their_form(value: str, outcome: str, said: str) -> None:
         ({"address": "10.0.0.1"}, "connected to evals.example, port 443 (10.0.0.1)", ""),
         (
             {"error": socket.gaierror(-2, "Name or service not known")},
-            "there is no address for the name 'evals.example'",
+            "the name 'evals.example' has no address",
             "Check EVRUN_BASE_URL, and this machine's name service or VPN; "
             "`evrun serve` starts a server of your own.",
         ),
         (
             {"error": UnicodeEncodeError("idna", "x", 0, 1, "label too long")},
-            "there is no address for the name 'evals.example'",
+            "the name 'evals.example' has no address",
             "Check EVRUN_BASE_URL, and this machine's name service or VPN; "
             "`evrun serve` starts a server of your own.",
         ),
@@ -106,7 +106,7 @@ def test_ways_to_fail_to_connect(reach: dict[str, Any], said: str, fix: str) -> 
             10,
             "certificate has expired",
             "the certificate has expired",
-            "Have it renewed; if it is a new one, set this machine's clock.",
+            "Renew it; if it is new, set this machine's clock.",
         ),
         (
             9,
@@ -117,7 +117,7 @@ def test_ways_to_fail_to_connect(reach: dict[str, Any], said: str, fix: str) -> 
         (
             18,
             "self-signed certificate",
-            "nobody whom this machine trusts has signed the certificate (self-signed certificate)",
+            "this machine does not trust the certificate's issuer (self-signed certificate)",
             "If it is one of your own, set SSL_CERT_FILE to a PEM file with its authority: "
             "the system's list is not read.",
         ),
@@ -131,7 +131,7 @@ def test_ways_to_fail_to_connect(reach: dict[str, Any], said: str, fix: str) -> 
             23,
             "certificate revoked",
             "the certificate is refused: certificate revoked",
-            "Have the server's certificate mended.",
+            "Replace the server's certificate.",
         ),
     ],
 )
@@ -206,22 +206,22 @@ def test_other_states_of_encryption(
         (
             b"<html>",
             "note",
-            "none of evrun's: https://evals.example/healthz answers 200 (text/html)",
+            "not an evrun server: https://evals.example/healthz answers 200 (text/html)",
         ),
         (
             b"[" * 100_000,
             "note",
-            "none of evrun's: https://evals.example/healthz answers 200 (text/html)",
+            "not an evrun server: https://evals.example/healthz answers 200 (text/html)",
         ),
         (
             b'{"status": "ok"}',
             "note",
-            "none of evrun's: https://evals.example/healthz answers 200 (text/html)",
+            "not an evrun server: https://evals.example/healthz answers 200 (text/html)",
         ),
         (
             b"7",
             "note",
-            "none of evrun's: https://evals.example/healthz answers 200 (text/html)",
+            "not an evrun server: https://evals.example/healthz answers 200 (text/html)",
         ),
     ],
     ids=lambda value: str(value)[:20],

@@ -63,7 +63,7 @@ def rows(title: str) -> list[tuple[str, ...]]:
     return [tuple(cells) for cells in table[2:]]
 
 
-BEHAVIOUR = [what for what, *_ in rows("What behaves otherwise")]
+BEHAVIOUR = [what for what, *_ in rows("What behaves differently")]
 
 
 def plain(value: Any) -> Any:
@@ -345,17 +345,17 @@ def answers_are_always_checked(sides: Sides) -> None:
 
 
 SHOWN: dict[str, Callable[[Sides], None]] = {
-    "an id that is empty, or another resource's": ids_are_checked,
+    "an empty id, or an id of another resource": ids_are_checked,
     "a field of `log` that the contract does not know": fields_are_checked,
     "`None` for an argument": none_is_left_out,
     "`None` for a field of `log`": none_inside_a_log_is_null,
-    "a success that is no JSON, such as a login page": a_page_of_html_is_no_answer,
+    "a success that is not JSON, such as a login page": a_page_of_html_is_no_answer,
     "a success without a promised field": a_field_that_is_missing_is_named,
     "a redirect": redirects_are_not_followed,
-    "no connection, or one that breaks": broken_connections_say_whether_anything_was_sent,
-    "a POST that is declined for now (429)": refusals_for_now_are_sent_again,
-    "a POST whose answer is lost": a_lost_answer_is_repeated_under_its_key,
-    "time limits": waits_end,
+    "a failed or broken connection": broken_connections_say_whether_anything_was_sent,
+    "a POST over the rate limit (429)": refusals_for_now_are_sent_again,
+    "a POST whose response is lost": a_lost_answer_is_repeated_under_its_key,
+    "timeouts": waits_end,
     "a list outside a page": lists_are_tuples,
     "times": times_are_utc,
     "`validate=True`": answers_are_always_checked,

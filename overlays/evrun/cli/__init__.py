@@ -1,6 +1,6 @@
 """The command `evrun`.
 
-This package imports without the `cli` extra, so that the command can say what is missing.
+This package imports without the `cli` extra, so that the command can name missing packages.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def main() -> None:
     """Run the command line, and exit with its status.
 
     0 passed, 1 a gate failed, 2 wrong usage, 3 the infrastructure failed, 130 interrupted,
-    141 nobody reads the output any more.
+    141 the reader of the output closed it.
     """
     _open_closed_streams()
     server = ("server",) if any(word in _ON_A_DATABASE for word in sys.argv[1:2]) else ()
     if lack("", "cli") is not None:
-        # Everything at once: whoever installs one extra does not want to hear of the next.
+        # Name every missing extra, so that the user installs once.
         sentence = lack(f"evrun {sys.argv[1]}" if server else "The command line", "cli", *server)
         print(f"evrun: {sentence}", file=sys.stderr)  # noqa: T201 - click may be what is missing
         sys.exit(3)
@@ -35,10 +35,10 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Give what was closed (`>&-`) a file that takes everything.
+    """Open the null device in the place of a closed stream (`>&-`).
 
-    Libraries count on the streams, processes of ours inherit them, and the next file that is opened
-    would get the number of one.
+    Libraries need the streams, and child processes inherit them. Otherwise the next opened file
+    would get the number of a stream.
     """
     for number, name in enumerate(("stdout", "stderr"), 1):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""The commands, and what they have in common: how failures end."""
+"""The group of commands. A failure ends with one line and an exit status."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 WRONG_USAGE = 2
 INFRASTRUCTURE_FAILED = 3
 NOBODY_READS = 141
-"""128 and the number of SIGPIPE, which ends other programs whose reader is gone: `… | head`."""
+"""128 plus SIGPIPE's number, as for other programs whose reader closes the pipe: `… | head`."""
 
 
 class Commands(Group):
     """A group whose commands end with one line and a status instead of a traceback."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
-        """Read the arguments. `--help` and `--version` print here."""
+        """Parse the arguments. `--help` and `--version` print here."""
         with _one_line():
             return super().make_context(*arguments, **extra)
 
@@ -41,7 +41,7 @@ class Commands(Group):
         """Run the command."""
         with _one_line():
             done = super().invoke(ctx)
-            sys.stdout.flush()  # at the interpreter's exit, a failure would print a trace
+            sys.stdout.flush()  # a failure at the interpreter's exit would print a traceback
             return done
 
 
@@ -61,10 +61,10 @@ def _one_line() -> Iterator[None]:
     except OSError as error:
         if error.filename is not None:
             raise
-        # Files and connections are reported by what uses them. What is left is the output.
+        # Code that uses files or connections reports their errors. Only the output is left.
         _give_up_output()
         _fail(
-            f"The output cannot be written: {error.strerror or error}. It is not whole.",
+            f"The output cannot be written: {error.strerror or error}. It is incomplete.",
             INFRASTRUCTURE_FAILED,
         )
 
@@ -75,7 +75,7 @@ def _fail(error: EvrunError | str, status: int) -> NoReturn:
 
 
 def _give_up_output() -> None:
-    """Let what is still to be written to standard output go nowhere, without a complaint."""
+    """Redirect standard output to the null device, so that the last flush raises nothing."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -88,9 +88,8 @@ def app() -> None:
 
     Start with `evrun demo`: it needs no key, no network and no port.
 
-    Where a command asks for a database, --database takes a path or a URL. If it is left out, the
-    environment variable EVRUN_LOCAL (a path) or EVRUN_BASE_URL (the address of a server) is used;
-    set only one of them.
+    --database takes the path or URL of a database. Without it, a command uses the environment
+    variable EVRUN_LOCAL (a path) or EVRUN_BASE_URL (the address of a server). Set only one of them.
     """
 
 

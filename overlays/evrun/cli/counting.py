@@ -1,4 +1,4 @@
-"""Numbers of things, in words."""
+"""A number with its noun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a database for a command: whatever is wrong with it becomes one line."""
+"""Open a database for a command. Every failure becomes an error with one line."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _AGAIN = "Run the command again."
 
 @contextmanager
 def opened(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
-    """Open the database at `url`, which is made if there is none, and close it in the end.
+    """Open the database at `url`, or create it, and close it at the end.
 
-    Raises `ConfigurationError` if it cannot be used, `click.UsageError` for what it refuses.
-    `in_doubt` says what to do if a change may be there or not.
+    `in_doubt` says what to do if it is unknown whether a change was made. Raises
+    `ConfigurationError` if the database cannot be used, `click.UsageError` if it refuses a value.
     """
     with named(url, in_doubt=in_doubt) as database:
         database.open()
@@ -32,12 +32,12 @@ def opened(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
 
 @contextmanager
 def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
-    """Like `opened`, but for a database that is not there: that is an error, and none is made."""
+    """Like `opened`, but a missing database is an error: this creates none."""
     with named(url, in_doubt=in_doubt) as database:
         if database.revision() is None:
             raise ConfigurationError(
-                f"{database.name}: there is no such database of evrun's. Check --database or "
-                "EVRUN_LOCAL; `evrun db upgrade` makes a new one."
+                f"{database.name}: this database does not exist or is empty. Check --database or "
+                "EVRUN_LOCAL. `evrun db upgrade` creates a new one."
             )
         database.open()
         yield database
@@ -45,7 +45,7 @@ def existing(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
 
 @contextmanager
 def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
-    """Like `opened`, before it is opened."""
+    """Like `opened`, but do not open the database yet."""
     require("A database", "server")
     from evrun.server.db.database import Database  # noqa: PLC0415 - an optional extra
     from evrun.server.errors import (  # noqa: PLC0415
@@ -64,7 +64,7 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     except (DatabaseUnusableError, UnavailableError) as error:
         raise ConfigurationError(str(error)) from error
     except OutcomeUnknownError as error:
-        # Its own sentence is for whoever sent a request.
+        # The error's own message is for HTTP clients.
         raise ConfigurationError(
             f"The database failed while it committed: the change may be there. {in_doubt}"
         ) from error
@@ -73,7 +73,7 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
 
 
 def spelled(url: str) -> str:
-    """Return what a person writes after `--database`, without a password."""
+    """Return the value of `--database` that names this database, without a password."""
     from sqlalchemy import make_url  # noqa: PLC0415 - an optional extra
 
     parsed = make_url(url)

@@ -1,4 +1,4 @@
-"""`evrun db`: look after a database."""
+"""`evrun db`: maintain a database."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def db() -> None:
-    """Look after a database: its schema, copies of it, and what is old in it."""
+    """Maintain a database: schema, backups, and old runs."""
 
 
 @db.command
 @database_option()
 def upgrade(database: str | None) -> None:
-    """Bring the schema to the newest revision, as `evrun serve` does when it starts.
+    """Upgrade the schema to the newest revision, as `evrun serve` does when it starts.
 
-    A database that is not there is made.
+    A missing database is created.
     """
     with opened(database_url(database)) as store:
         click.echo(f"{store.name} has schema {store.revision()}.")
@@ -38,27 +38,27 @@ def upgrade(database: str | None) -> None:
 @db.command
 @database_option()
 def current(database: str | None) -> None:
-    """Print the revision of the schema, and whether it is the newest. Nothing is changed."""
+    """Print the revision of the schema, and whether it is the newest. Changes nothing."""
     with named(database_url(database)) as store:
         from evrun.server.db.migrations import is_current  # noqa: PLC0415 - an optional extra
 
         revision = store.revision()
         if revision is None:
-            click.echo(f"{store.name} has no schema yet; `evrun db upgrade` makes it.")
+            click.echo(f"{store.name} has no schema yet; `evrun db upgrade` creates it.")
         elif is_current(revision, store.name):
             click.echo(f"{store.name} has schema {revision}, the newest.")
         else:
-            click.echo(f"{store.name} has schema {revision}; `evrun db upgrade` brings the newest.")
+            click.echo(f"{store.name} has schema {revision}; `evrun db upgrade` upgrades it.")
 
 
 @db.command
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @database_option()
 def backup(file: Path, database: str | None) -> None:
-    """Copy the database to FILE, as it is at one moment, while servers go on writing.
+    """Copy the database to FILE, as of one moment, while servers continue to write.
 
-    A SQLite database becomes a SQLite file, which `evrun serve` can open. PostgreSQL is copied by
-    pg_dump, for pg_restore. FILE is replaced if it is there, and never left half written.
+    The copy of a SQLite database is a SQLite file, which `evrun serve` can open. pg_dump copies
+    PostgreSQL, for pg_restore. An existing FILE is replaced; it is never left incomplete.
     """
     url = database_url(database)
     require("A database", "server")
@@ -81,18 +81,17 @@ def backup(file: Path, database: str | None) -> None:
     type=DurationType(),
     help="How long ago a run ended: 90d, 12w, 36h.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
 @database_option()
 def prune(age: timedelta, database: str | None, *, dry_run: bool) -> None:
     """Delete runs that ended long ago, with their logs, feedback and results.
 
-    A run goes if it is completed or cancelled, and neither it nor any of its logs has changed
-    since. Runs that are pending or running stay, whatever their age, and so do projects, datasets,
-    model configs and evaluators. Sessions without a log and expired idempotency keys go too. It
-    works in small steps, so that servers go on writing. A SQLite file keeps its size, and new data
-    fills the room.
+    Deletes a run if it is completed or cancelled, and neither the run nor any of its logs has
+    changed since. Also deletes sessions without logs and expired idempotency keys. Keeps pending
+    and running runs of any age, projects, datasets, model configs and evaluators. Works in small
+    steps, so that servers can write. A SQLite file keeps its size; new data fills the free space.
     """
-    again = "Run it again: it goes on with what is left."
+    again = "Run it again: it continues with the rest."
     with existing(database_url(database), in_doubt=again) as store:
         from evrun.server.store import retention  # noqa: PLC0415 - an optional extra
         from evrun.server.store.scope import now  # noqa: PLC0415
@@ -109,7 +108,7 @@ def prune(age: timedelta, database: str | None, *, dry_run: bool) -> None:
     )
     if outcome.kept:
         click.echo(
-            f"As old, but kept because it is pending or running: {counted(outcome.kept, 'run')}. "
-            "Complete or cancel what is to go.",
+            f"Kept {counted(outcome.kept, 'run')} of that age, because of the status pending or "
+            "running. Complete or cancel a run to delete it.",
             err=True,
         )

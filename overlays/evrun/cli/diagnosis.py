@@ -1,6 +1,6 @@
-"""What `evrun doctor` makes of what it saw: facts in, findings out.
+"""What `evrun doctor` concludes: facts in, findings out. No I/O.
 
-Performs no I/O. A finding names what is wrong, and a failed one what to do about it.
+A failed finding says what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHECKS: Final = ("address", "key", "network", "TLS", "server", "contract", "acce
 """In the order in which they are made and shown."""
 
 EXPIRES_SOON: Final = 14 * 86_400.0
-"""Seconds before a certificate's end from which on it is mentioned."""
+"""Seconds before a certificate expires, in which the finding is a note."""
 
 _OUR_KEY = "evk_"
 _OUR_KEY_LENGTH = 36  # at least, with the prefix
@@ -32,7 +32,7 @@ _SHOWN_OF_OURS = 12  # characters, as `evrun keys list` shows them
 _SHOWN_OF_OTHERS = 4
 _OWN_SERVER = "`evrun serve` starts a server of your own"
 
-# OpenSSL's numbers (X509_V_ERR_…), which its sentences change more often than.
+# OpenSSL's numbers (X509_V_ERR_…). They are more stable than its messages.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
 _OTHER_NAME = frozenset({62, 64})
@@ -40,18 +40,18 @@ _OTHER_NAME = frozenset({62, 64})
 
 @frozen
 class Finding:
-    """What came of one check."""
+    """The result of one check."""
 
     check: str
     outcome: Outcome
     said: str
     fix: str = ""
-    """What to do; always there if the check failed."""
+    """What to do; never empty if the check failed."""
 
 
 @frozen
 class Setting:
-    """A value, and what it came from."""
+    """A value and its source."""
 
     value: str
     source: str
@@ -67,9 +67,9 @@ class Reach:
     host: str
     port: int
     proxy: str | None = None
-    """The variable that puts a proxy between; `host` and `port` are the proxy's then."""
+    """The variable that sets a proxy; `host` and `port` are then the proxy's."""
     address: str | None = None
-    """Where the connection went; None if there is none."""
+    """The connected IP address; None without a connection."""
     error: OSError | UnicodeError | None = None
 
 
@@ -91,14 +91,14 @@ class Exchange:
 
 @frozen
 class Server:
-    """What a server of evrun's says of itself."""
+    """An evrun server's version and contract, from `/healthz`."""
 
     version: str
     contract: str
 
 
 def unusable(check: str, error: errors.ConfigurationError, place: str) -> Finding:
-    """Return the finding on a setting that a client refuses; its message says what to do."""
+    """Return the finding on a setting that a client refuses. The error says what to do."""
     said, _, fix = str(error).partition(". ")
     return Finding(check, "failed", said.rstrip("."), fix or f"Correct {place}.")
 
@@ -130,14 +130,14 @@ def key_form(key: Setting) -> Finding:
 
 
 def masked(key: str) -> str:
-    """Return a key's first characters, and never enough of it to guess the rest."""
+    """Return a key's first characters, too few to guess the rest."""
     if key.startswith(_OUR_KEY) and len(key) >= _OUR_KEY_LENGTH:
         return f"{key[:_SHOWN_OF_OURS]}…"
     return f"{key[:_SHOWN_OF_OTHERS]}…" if len(key) > 4 * _SHOWN_OF_OTHERS else "…"
 
 
 def network(reach: Reach, url: Setting) -> Finding:
-    """Say whether there is a connection, to the server or to the proxy before it."""
+    """Say whether the server, or the proxy in front of it, accepts a connection."""
     at = f"{reach.host}, port {reach.port}"
     where = f"the proxy of {reach.proxy}, {at}" if reach.proxy else at
     place = reach.proxy or url.place
@@ -146,7 +146,7 @@ def network(reach: Reach, url: Setting) -> Finding:
         known = "" if reach.address in {None, reach.host} else f" ({reach.address})"
         return Finding("network", "passed", f"connected to {where}{known}")
     if isinstance(error, UnicodeError) or type(error).__name__ == "gaierror":
-        said = f"there is no address for the name {reach.host!r}"
+        said = f"the name {reach.host!r} has no address"
         fix = f"Check {place}, and this machine's name service or VPN; {_OWN_SERVER}."
     elif isinstance(error, ConnectionRefusedError):
         said = f"nobody listens on {where}"
@@ -161,7 +161,7 @@ def network(reach: Reach, url: Setting) -> Finding:
 
 
 def encryption(exchange: Exchange, url: Setting, now: float) -> Finding:
-    """Say what stands for the server's identity. `now` is in seconds since 1970."""
+    """Say whether TLS proves the server's identity. `now` is in seconds since 1970."""
     parts = urlsplit(exchange.url)
     if isinstance(exchange.error, errors.ConfigurationError):
         return unusable("TLS", exchange.error, "SSL_CERT_FILE")
@@ -188,12 +188,12 @@ def _certificate(exchange: Exchange, now: float) -> Finding:
     issuer = _issuer(exchange.certificate.get("issuer", ()))
     said = f"{exchange.tls}, certificate of {issuer} for another {left / 86_400:.0f} days"
     if left < EXPIRES_SOON:
-        return Finding("TLS", "note", said, "Have it renewed before it ends.")
+        return Finding("TLS", "note", said, "Renew it before it expires.")
     return Finding("TLS", "passed", said)
 
 
 def _issuer(names: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """Return who signed: its organisation, or what it calls itself."""
+    """Return the issuer's organisation or common name."""
     known = dict(pair for each in names for pair in each)
     return known.get("organizationName") or known.get("commonName") or "an unnamed authority"
 
@@ -201,31 +201,31 @@ def _issuer(names: Iterable[Iterable[tuple[str, str]]]) -> str:
 def _refused(error: ssl.SSLError, host: str | None, url: Setting) -> Finding:
     if not isinstance(error, ssl.SSLCertVerificationError):
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        said = f"no TLS there ({reason})"
+        said = f"no TLS on that port ({reason})"
         fix = f"If the server speaks plain HTTP, write http:// in {url.place}."
         return Finding("TLS", "failed", said, fix)
     code, reason = error.verify_code, error.verify_message.rstrip(".")
     if code == _EXPIRED:
         said = "the certificate has expired"
-        fix = "Have it renewed; if it is a new one, set this machine's clock."
+        fix = "Renew it; if it is new, set this machine's clock."
     elif code == _NOT_YET_VALID:
         said, fix = "the certificate is not valid yet", "Set this machine's clock."
     elif code in _UNKNOWN_AUTHORITY:
-        said = f"nobody whom this machine trusts has signed the certificate ({reason})"
+        said = f"this machine does not trust the certificate's issuer ({reason})"
         fix = (
-            "If it is one of your own, set SSL_CERT_FILE to a PEM file with its authority: "
-            "the system's list is not read."
+            "If the issuer is yours, set SSL_CERT_FILE to a PEM file with its certificate: "
+            "evrun does not read the system's list."
         )
     elif code in _OTHER_NAME:
         said = f"the certificate is not for {host!r}"
-        fix = f"Write a name that it is for in {url.place}."
+        fix = f"Write a name of the certificate in {url.place}."
     else:
-        said, fix = f"the certificate is refused: {reason}", "Have the server's certificate mended."
+        said, fix = f"the certificate is refused: {reason}", "Replace the server's certificate."
     return Finding("TLS", "failed", said, fix)
 
 
 def server(exchange: Exchange, url: Setting) -> tuple[Finding, Server | None]:
-    """Say whose server answers; one that is not ours is no failure."""
+    """Say what kind of server answers. Another server than evrun's does not fail."""
     if exchange.status is None:
         other = "https" if exchange.url.startswith("http:") else "http"
         reason = str(exchange.error).rstrip(".") or type(exchange.error).__name__
@@ -234,19 +234,19 @@ def server(exchange: Exchange, url: Setting) -> tuple[Finding, Server | None]:
     said = _json(exchange.body) if exchange.status == 200 else None  # noqa: PLR2004
     if not isinstance(said, dict) or not {"version", "contract"} <= said.keys():
         kind = exchange.headers.get("content-type", "no content type").partition(";")[0]
-        what = f"none of evrun's: {exchange.url} answers {exchange.status} ({kind})"
+        what = f"not an evrun server: {exchange.url} answers {exchange.status} ({kind})"
         return Finding("server", "note", what), None
     found = Server(str(said["version"]), str(said["contract"]))
     if said.get("status") != "ok":
         what = f"evrun {found.version} says that it is {said.get('status')!r}"
-        return Finding("server", "failed", what, "Look into that server's log."), found
+        return Finding("server", "failed", what, "Read that server's log."), found
     if "faults" in said:
         return _faulty(found.version, said["faults"]), found
     return Finding("server", "passed", f"evrun {found.version}"), found
 
 
 def _faulty(version: str, rules: Any) -> Finding:
-    """Say that a server was started to fail; a test may want just that."""
+    """Note that a server was started to fail, which may be intended in a test."""
     said = f"evrun {version} was started to fail requests on purpose"
     if isinstance(rules, list) and rules:
         others = f", and {len(rules) - 1} more" if len(rules) > 1 else ""
@@ -257,7 +257,7 @@ def _faulty(version: str, rules: Any) -> Finding:
 def contract(server: Server | None, own: Server) -> Finding:
     """Say whether the server follows the contract that this client was made from."""
     if server is None:
-        return Finding("contract", "skipped", "not checked: only evrun's servers tell theirs")
+        return Finding("contract", "skipped", "not checked: only evrun servers report theirs")
     if server.contract == own.contract:
         return Finding("contract", "passed", f"the same on both sides ({own.contract[:12]}…)")
     said = (
@@ -271,7 +271,7 @@ def contract(server: Server | None, own: Server) -> Finding:
 def access(
     error: errors.EvrunError | None, url: Setting, key: Setting, server: Server | None
 ) -> Finding:
-    """Say whether the key opens the API. `error` is what listing a project raised."""
+    """Say whether the API accepts the key. `error` is what listing a project raised."""
     if error is None:
         return Finding("access", "passed", "the key is accepted")
     if isinstance(error, errors.AuthenticationError):
@@ -324,7 +324,7 @@ def _json(content: bytes) -> Any:
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """Return the error of TLS that an HTTP library's error came from."""
+    """Return the TLS error that caused an HTTP library's error, if any."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error

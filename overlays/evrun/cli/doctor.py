@@ -1,4 +1,4 @@
-"""`evrun doctor`: would a program's requests arrive, and if not, what is to be done."""
+"""`evrun doctor`: whether a program's requests would arrive, and what to fix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _INFRASTRUCTURE_FAILED = 3
 _LONGEST = 3600  # seconds
 _KEYS = ("EVRUN_API_KEY", "HUMANLOOP_API_KEY")
-_SECRET = 8  # characters from which on a key is one; a shorter one is part of any word
+_SECRET = 8  # characters; a shorter text occurs in ordinary words
 _ANY_KEY = "x" * 36  # for reading the address alone
 _STYLES = {"passed": "green", "note": "yellow", "failed": "bold red", "skipped": "dim"}
 _MARKS = {"passed": "✓", "note": "!", "failed": "✗", "skipped": "-"}
@@ -36,7 +36,7 @@ _ASCII_MARKS = {"passed": "+", "note": "!", "failed": "x", "skipped": "-"}
 
 @frozen
 class Report:
-    """What was found."""
+    """All findings, and both sides' versions."""
 
     findings: tuple[Finding, ...]
     client: Server
@@ -49,7 +49,7 @@ class Report:
 
 
 @click.command
-@click.option("--base-url", metavar="URL", help="The address to check instead of EVRUN_BASE_URL's.")
+@click.option("--base-url", metavar="URL", help="The address to check, instead of EVRUN_BASE_URL.")
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -57,14 +57,14 @@ class Report:
     callback=lambda _context, _option, value: _seconds(value),
     default=5.0,
     show_default=True,
-    help="How long to wait for each answer.",
+    help="Timeout for each answer.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(base_url: str | None, timeout: float, *, as_json: bool) -> None:
     """Check key, address, network, TLS, server and contract, and say what to fix.
 
-    It reads the settings that clients read, and changes nothing. Of the key it shows the first
-    characters only. Exit status: 0 all is fine, 3 something is not.
+    It reads the settings that clients read, and changes nothing. It shows only the first characters
+    of the key. Exit status: 0 every check passed, 3 a check failed.
     """
     report = examine(base_url, timeout)
     if as_json:
@@ -88,7 +88,7 @@ def _seconds(value: float) -> float:
 
 
 def examine(base_url: str | None, timeout: float) -> Report:
-    """Make every check that the ones before it leave sense in."""
+    """Run the checks, and skip those that an earlier failure makes pointless."""
     examination = _Examination(base_url, timeout, Server(__version__, SHA256))
     findings = list(examination.findings())
     done = {each.check for each in findings}
@@ -100,13 +100,13 @@ def examine(base_url: str | None, timeout: float) -> Report:
 
 @define
 class _Examination:
-    """Goes from one check to the next, until one takes the sense from all that follow."""
+    """Runs one check after another, until a failure makes the rest pointless."""
 
     base_url: str | None
     timeout: float
     own: Server
     server: Server | None = None
-    """What answered, once it did, if it is one of ours."""
+    """The evrun server, once it has answered."""
 
     def findings(self) -> Iterator[Finding]:
         place = "--base-url" if self.base_url else "EVRUN_BASE_URL"
@@ -146,12 +146,12 @@ class _Examination:
             return diagnosis.unusable("network", error, "the variable")
 
     def _key(self) -> tuple[Setting | None, Finding]:
-        """Return the key that clients send, if it can be one."""
+        """Return the key that clients send, if its form is right."""
         try:
             config = settings.resolve(api_key=None, base_url=self.base_url, timeout=None)
         except ConfigurationError as error:
             return None, diagnosis.unusable("key", error, _KEYS[0])
-        # Which one is sent is `_config`'s to decide; this only names it.
+        # `settings` decides which key is sent; this only names its variable.
         sent = str(config.api_key)
         variable = next((each for each in _KEYS if os.environ.get(each) == sent), _KEYS[0])
         key = Setting(sent, variable, variable)
@@ -160,13 +160,13 @@ class _Examination:
 
 
 def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return findings that can be shown: a server may send anything back, the key too."""
+    """Return the findings without the key, which a server's response may contain."""
     keys = [os.environ.get(each, "") for each in _KEYS]
 
     def clean(text: str) -> str:
         for key in keys:
             shown = diagnosis.masked(key)
-            # Its beginnings too: messages are cut, maybe in the middle of it.
+            # Also the beginnings of the key, because messages are cut.
             for end in range(len(key), max(len(shown), _SECRET) - 1, -1):
                 text = text.replace(key[:end], shown)
         return "".join(each if each.isprintable() else " " for each in text)

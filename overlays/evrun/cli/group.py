@@ -1,4 +1,4 @@
-"""A group of commands, whose `--help` shows the whole summary of each."""
+"""A group of commands whose `--help` shows each summary in full."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNCUT = 10_000  # characters
 
 
 class Group(click.Group):
-    """A group that wraps summaries where click's own cuts them with "..."."""
+    """A group that wraps long summaries. click's own group cuts them with "..."."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands."""

@@ -1,4 +1,4 @@
-"""`evrun keys`: who may use a server of yours."""
+"""`evrun keys`: who may use your server."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from evrun.server.store.api_keys import KeyScope
 
 _LOST_KEY = (
-    "If `evrun keys list` shows the new key, revoke it, as nobody was told it. Then create another."
+    "If `evrun keys list` shows the new key, revoke it: it was not printed. Then create another."
 )
 
-# As in `evrun.server.store.api_keys`, which an installation without the server lacks.
+# As in `evrun.server.store.api_keys`, which needs the `server` extra.
 SCOPES = ("read", "write", "admin")
 
 
@@ -41,19 +41,19 @@ def keys() -> None:
     type=click.Choice(SCOPES),
     default="admin",
     show_default=True,
-    help="What it allows: read to look, write to create and change too, admin to delete as well.",
+    help="read allows reading, write also creating and changing, admin also deleting.",
 )
 @click.option(
     "--expires",
     type=DurationType(),
     metavar="DURATION",
-    help="How long it is good, as in 12h, 30d or 52w; for ever without.",
+    help="How long the key is valid: 12h, 30d, 52w. Without it, the key does not expire.",
 )
 @database_option()
 def create(name: str, scope: KeyScope, expires: timedelta | None, database: str | None) -> None:
     """Create a key called NAME and print it: once, alone on its line.
 
-    A database that is not there is made.
+    A missing database is created.
     """
     with opened(database_url(database), in_doubt=_LOST_KEY) as store:
         from evrun.server.errors import ConflictError  # noqa: PLC0415
@@ -64,16 +64,16 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
         except ConflictError as error:
             raise click.UsageError(
                 f"{error} No key was printed, because a key is shown only once: a variable that "
-                "takes the output of this command is empty now."
+                "takes the output of this command is now empty."
             ) from error
-    click.echo(f"A new key, {name}. It is shown this once; keep it as EVRUN_API_KEY:", err=True)
+    click.echo(f"New key {name}. It is shown only once; keep it as EVRUN_API_KEY:", err=True)
     click.echo(key)
 
 
 @keys.command("list")
 @database_option()
 def list_(database: str | None) -> None:
-    """List the keys, revoked and expired ones too."""
+    """List all keys, also revoked and expired ones."""
     with existing(database_url(database)) as store:
         from evrun.server.store.api_keys import list_keys  # noqa: PLC0415 - an optional extra
 
@@ -87,7 +87,7 @@ def list_(database: str | None) -> None:
         ("expires", [key.expires_at for key in found]),
         ("revoked", [key.revoked_at for key in found]),
     ):
-        # A date stays whole, so that on a narrow screen it is the name that is folded.
+        # On a narrow screen the name is folded, and a date is not.
         table.add_column(header, overflow="fold", min_width=_DATE if any(instants) else None)
     for key in found:
         times = (key.created_at, key.expires_at, key.revoked_at)
@@ -103,7 +103,7 @@ def _shown(instant: datetime | None) -> str:
 @click.argument("name")
 @database_option()
 def revoke(name: str, database: str | None) -> None:
-    """Revoke the key with this NAME or id; requests with it get 401 from now on."""
+    """Revoke the key with this NAME or id. Requests with it get 401 from now on."""
     in_doubt = "`evrun keys list` shows whether it is revoked."
     with existing(database_url(database), in_doubt=in_doubt) as store:
         from evrun.server.store.api_keys import (  # noqa: PLC0415 - an optional extra

@@ -10,13 +10,13 @@ from rich.table import Table
 
 
 class Output(Console):
-    """rich's console, which leaves it to the command what a reader that is gone means."""
+    """rich's console, but it raises when the reader has closed the output."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """Raise what was raised. rich would exit with 1, the status of a gate that failed."""
+        """Raise. rich would exit with 1, which is the status of a failed gate."""
         raise BrokenPipeError
 
 
 def narrow_table() -> Table:
-    """Return a table without frames, so that it fits on a screen of 60 columns."""
+    """Return a table without a frame, which fits on a screen of 60 columns."""
     return Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)

@@ -1,6 +1,6 @@
-"""The looks that `evrun doctor` takes: a connection, a request without the key, one with it.
+"""The I/O of `evrun doctor`: a connection, a request without the key, and one with the key.
 
-What they mean is for `diagnosis` to say.
+`diagnosis` interprets the results.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from evrun.errors import ConfigurationError, EvrunError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BODY_LIMIT = 64 * 1024  # bytes; what evrun's servers say of themselves is 200
+_BODY_LIMIT = 64 * 1024  # bytes; evrun's servers send 200
 _PORTS = {"http": 80, "https": 443}
 
 
 def connect(url: str, timeout: float) -> Reach:
-    """Connect to where a client would: the server of `url`, or the proxy that is set for it.
+    """Connect as a client would: to the server of `url`, or to its proxy.
 
     Raises `ConfigurationError` for a proxy that clients refuse.
     """
@@ -44,7 +44,7 @@ def connect(url: str, timeout: float) -> Reach:
 
 
 def ask_health(root: str, timeout: float) -> Exchange:
-    """Ask a server what it is, without the key."""
+    """Ask a server for its health, without the key."""
     url = f"{root}/healthz"
     seen: dict[str, Any] = {}
     try:
@@ -78,7 +78,7 @@ def _tls(response: httpx.Response) -> Mapping[str, Any]:
 
 
 def list_a_project(url: str, key: str, timeout: float) -> EvrunError | None:
-    """Ask for something cheap with the key, as a program would; return what that raised."""
+    """List one project with the key, as a program would; return the error, if any."""
     try:
         with Evrun(api_key=key, base_url=url, timeout=timeout, max_retries=0) as client:
             client.projects.list(size=1)

@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line on standard error, which goes when the work is done."""
+"""Progress on a terminal: a line on standard error, removed at the end."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Advanced = Callable[[int, int | None], object]
-    """Is told how many are done, and of how many; None if nobody knows."""
+    """Takes the number of finished items, and the total or None."""
 
 
 @contextmanager
 def progress(what: str, *, shown: bool = True) -> Iterator[Advanced]:
-    """Yield a function that shows how far the work is. It shows nothing where nobody watches."""
+    """Yield a function that shows the progress. Without a terminal it shows nothing."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         console=Console(stderr=True),
         transient=True,
-        # Output goes past rich: it is bytes, or printed afterwards.
+        # Output does not go through rich: it is bytes, or printed afterwards.
         redirect_stdout=False,
         redirect_stderr=False,
         disable=not (shown and sys.stderr.isatty()),

@@ -40,30 +40,30 @@ _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not h
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="How many processes answer; more than one needs PostgreSQL.",
+    help="The number of processes; more than one needs PostgreSQL.",
 )
 @click.option(
     "--faults",
     metavar="FILE",
     help="Fail requests on purpose, as this TOML file says: for tests only.",
 )
-@database_option(what="The database to serve, which is made if it is not there")
+@database_option(what="The database to serve; a missing one is created")
 @click.option(
     "--ssl-certfile",
     type=click.Path(exists=True, dir_okay=False),
-    help="A certificate with its chain, in PEM: the server speaks HTTPS then.",
+    help="A certificate with its chain, in PEM: the server then speaks HTTPS.",
 )
 @click.option(
     "--ssl-keyfile",
     type=click.Path(exists=True, dir_okay=False),
-    help="The certificate's private key, in PEM, unless it stands in the same file.",
+    help="The certificate's private key, in PEM, if it is not in the same file.",
 )
 @click.option(
     "--body-limit",
     type=SizeType(),
     default="10MiB",
     show_default=True,
-    help="The longest body that is taken, as sent and as inflated from gzip.",
+    help="The longest body, both as sent and after decompression.",
 )
 @click.option(
     "--client-timeout",
@@ -71,27 +71,27 @@ _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not h
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a client may take for the head of a request, and pause within a body.",
+    help="Timeout for the head of a request, and for pauses within a body.",
 )
 @click.option(
     "--max-connections",
     type=click.IntRange(1),
     default=500,
     show_default=True,
-    help="Connections at a time; further ones are answered with 503.",
+    help="The number of open connections; further connections get 503.",
 )
 @click.option(
     "--rate-limit",
     type=RateType(),
     metavar="RATE",
-    help="Requests of each key, as in 100/s or 600/m; further ones are answered with 429.",
+    help="Requests of each key, such as 100/s or 600/m; further requests get 429.",
 )
 @click.option(
     "--access-log",
     type=click.Choice(("json", "text", "off")),
     default="text",
     show_default=True,
-    help="A line on standard output for each request, without payloads or keys.",
+    help="One line on standard output for each request, without payloads or keys.",
 )
 @click.option(
     "--drain-timeout",
@@ -99,16 +99,16 @@ _NO_HOST = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # another port would not h
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long requests under way get when the server is stopped.",
+    help="Time for requests in progress when the server stops.",
 )
 def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     """Serve the v4 Evaluations API over HTTP.
 
-    Clients need a key: `evrun keys create NAME` makes one. The server listens on this machine only,
-    unless --host says otherwise; give it a certificate then, or put a proxy with TLS in front.
+    Clients need a key: `evrun keys create NAME` makes one. By default the server listens only on
+    this machine. If you change --host, give it a certificate, or put a proxy with TLS in front.
 
-    SIGTERM or Ctrl-C stops it: what is under way finishes, what is new gets 503 meanwhile, and the
-    exit status is 0. Before it serves, Ctrl-C ends it at once with 130.
+    SIGTERM or Ctrl-C stops it: requests in progress finish, new requests get 503, and the exit
+    status is 0. Before the server serves, Ctrl-C ends it at once with status 130.
     """
     exit_on_interrupt()  # until there is a server, which drains
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
@@ -140,11 +140,11 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
     if workers > 1 and not store.many_writers:
         raise click.UsageError(
             f"--workers {workers} needs PostgreSQL (--database postgresql+psycopg://…): SQLite "
-            "has one writer at a time, so that more processes would only wait for each other."
+            "has one writer at a time, so more processes would only wait for each other."
         )
     if workers > 1 and schedule is not None:
         raise click.UsageError(
-            "--faults counts requests, which several workers cannot do together: leave "
+            "--faults counts requests, and several workers cannot count together: leave "
             "--workers out."
         )
 
@@ -201,20 +201,20 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _unable(host: str, port: int, error: OSError | UnicodeError) -> str:
-    """Return why nobody can listen there, and whether the host or the port is to be changed."""
-    if isinstance(error, UnicodeError):  # what Python makes of a name before it is looked up
-        reason = "this is no name of a host"
+    """Return why the server cannot listen, and whether to change the host or the port."""
+    if isinstance(error, UnicodeError):  # Python encodes a name before the lookup
+        reason = "this is not a host name"
     else:
-        # `create_server` adds the address in brackets, which stands in front already.
+        # `create_server` adds the address in brackets; the message begins with it already.
         reason = (error.strerror or str(error)).partition(" (")[0]
         if not isinstance(error, socket.gaierror) and error.errno not in _NO_HOST:
             return (
                 f"Cannot listen on {host}, port {port}: {reason}. "
-                "Choose another with --port, or let --port 0 take a free one."
+                "Choose another with --port; --port 0 takes a free one."
             )
     return (
         f"Cannot listen on {host}: {reason}. Give --host an address of this machine: 127.0.0.1 for "
-        "itself only, 0.0.0.0 for all that it has."
+        "itself only, 0.0.0.0 for all its addresses."
     )
 
 

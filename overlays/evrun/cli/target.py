@@ -1,7 +1,7 @@
-"""What a command works on: what `--database` names, or else one environment variable.
+"""The target of a command: the database of `--database`, or one environment variable.
 
-`--database` takes a path or a URL, EVRUN_LOCAL a path, EVRUN_BASE_URL the address of a server. If
-none of them is given, nothing is opened or made.
+`--database` takes a path or a URL, EVRUN_LOCAL a path, EVRUN_BASE_URL the address of a server.
+Without all three, a command opens and creates nothing.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def database_option(
         metavar="PATH|URL",
         default=default,
         show_default=default is not None,
-        help=f"{what}: the path of a SQLite file, or a URL if it has ://, such as "
+        help=f"{what}. Give the path of a SQLite file, or a URL with ://, such as "
         f"postgresql://USER@HOST/NAME with the password in PGPASSWORD.{otherwise}",
     )
 
 
 def database_url(given: str | None) -> str:
-    """Return the URL of the database that is meant, for a command that needs the database itself.
+    """Return the URL of the target, for a command that needs a database.
 
-    Raises `click.UsageError` if none is, or a server.
+    Raises `click.UsageError` if nothing, or a server, is named.
     """
     local, address = _environment(given)
     if given is None and not local:
@@ -60,9 +60,9 @@ def database_url(given: str | None) -> str:
 
 @contextmanager
 def client(given: str | None, *, new: bool = False) -> Iterator[Evrun]:
-    """Yield a client of the server or database that is meant; a `new` database is made.
+    """Yield a client of the target, a server or a database. `new` creates a missing database.
 
-    Raises `click.UsageError` if none is, `ConfigurationError` if it cannot be used.
+    Raises `click.UsageError` if nothing is named, `ConfigurationError` if it cannot be used.
     """
     local, address = _environment(given)
     if given is None and not local:
@@ -89,7 +89,7 @@ def client(given: str | None, *, new: bool = False) -> Iterator[Evrun]:
 
 
 def called(given: str | None) -> str:
-    """Return what messages call the server or database that is meant, without a password."""
+    """Return the target's name for messages, without a password."""
     local, address = _environment(given)
     if given is None and not local:
         return address.rstrip("/")
@@ -98,7 +98,7 @@ def called(given: str | None) -> str:
 
 
 def _environment(given: str | None) -> tuple[str, str]:
-    """Return what the variables name, and nothing where `--database` decides."""
+    """Return the values of both variables, or empty texts if `--database` is given."""
     if given is not None:
         return "", ""
     local, address = os.environ.get(_LOCAL, ""), os.environ.get(_ADDRESS, "")
@@ -119,7 +119,7 @@ def _url(named: str, place: str) -> str:
         from sqlalchemy import URL  # noqa: PLC0415 - an optional extra
 
         return URL.create("sqlite", database=named).render_as_string()
-    # None of these messages shows the URL: there may be a password in it.
+    # No message shows the URL, because it may contain a password.
     if scheme[1].lower() in {"http", "https"}:
         raise click.UsageError(
             f"{place} is the address of a server ({scheme[0]}…), and it takes a database. "

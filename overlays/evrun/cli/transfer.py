@@ -37,7 +37,7 @@ _NOT_ALL = 1
     "--format",
     "format_name",
     type=click.Choice(list(formats.WRITERS)),
-    help="What to write; else the suffix of FILE says it, else it is jsonl.",
+    help="The format. Default: by the suffix of FILE, or jsonl.",
 )
 @click.option(
     "-o",
@@ -45,22 +45,22 @@ _NOT_ALL = 1
     "path",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to; standard output if left out. It is replaced when all is there, not before.",
+    help="The file to write, instead of standard output. It is replaced only when it is complete.",
 )
 @database_option(or_server=True)
 def export(subject: str, format_name: str | None, path: Path | None, database: str | None) -> None:
     """Write a run, or all runs and datasets of a project, to a file.
 
     RUN|PROJECT is an id, evrun_… or pr_…. Each datapoint comes with the newest log of the run and
-    the verdicts on it. Formats hold the same: jsonl for programs, csv for spreadsheets (texts that
-    a spreadsheet would run get an apostrophe in front), parquet for data frames.
+    its verdicts. All formats have the same content: jsonl for programs, csv for spreadsheets (a
+    text that a spreadsheet would execute gets an apostrophe in front), parquet for data frames.
     """
     name = format_name or _by_suffix(path)
     if path is None and name == "parquet":
-        raise click.UsageError("Parquet is no text: name a file with -o.")
+        raise click.UsageError("Parquet is not text: name a file with -o.")
     if name == "parquet":
         require("Parquet", "data")
-    # Progress must not run into records on the same screen.
+    # Progress must not mix with records on the same screen.
     watched = progress("Exporting", shown=path is not None or not sys.stdout.isatty())
     with client(database) as source, watched as advanced:
         exported = _exported(source, subject)
@@ -73,34 +73,35 @@ def export(subject: str, format_name: str | None, path: Path | None, database: s
     click.echo(f"Exported {subject} as {name}: {_shown(exported.counts)}.", err=True)
     if exported.superseded:
         click.echo(
-            f"Left behind: {counted(exported.superseded, 'log')} of the project that no run shows, "
-            "as newer ones took their places.",
+            f"Not exported: {counted(exported.superseded, 'log')} of the project that no run "
+            "shows, because newer logs replaced them.",
             err=True,
         )
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--project", metavar="NAME", help="Import into this project, instead of its own.")
+@click.option(
+    "--project",
+    metavar="NAME",
+    help="Import into this project, instead of the one that FILE names.",
+)
 @click.option(
     "--ids",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep here, also when all is done, which new id each old one got.",
+    help="Keep the new id of each old id in this file, also after the import.",
 )
-@database_option(
-    what="The database to import into, which is made if it is not there", or_server=True
-)
+@database_option(what="The database to import into; a missing one is created", or_server=True)
 def import_(file: Path, project: str | None, ids: Path | None, database: str | None) -> None:
-    """Make everything in FILE, which `evrun export` wrote, anew on a server.
+    """Recreate the contents of FILE, which `evrun export` wrote, on a server.
 
-    Servers give ids, so that everything gets a new one, and what refers to it refers to that. The
-    project is found by its name or made, an evaluator or model config that is the same is used, and
-    the rest is always new. Prints the ids of the new runs. Exit status 1: not everything could be
-    carried over; what was left out is told.
+    Everything gets a new id from the server, and references are translated. The import reuses a
+    project of the same name and equal evaluators and model configs; everything else is new. Prints
+    the ids of the new runs. Exit status 1: some data could not be imported; it is listed.
 
-    An import that ended early leaves FILE.ids behind, or what --ids names. The same command goes on
-    with it, and makes nothing twice.
+    An interrupted import leaves FILE.ids, or the file of --ids. The same command continues it, and
+    creates nothing twice.
     """
     watched = progress("Importing")
     with client(database, new=True) as into, _ledger(ids, file) as ledger, watched as advanced:
@@ -116,7 +117,7 @@ def import_(file: Path, project: str | None, ids: Path | None, database: str | N
         imported.run()
     for run_id in imported.runs:
         click.echo(run_id)
-    counts = _shown(imported.counts) or "nothing that was not there"
+    counts = _shown(imported.counts) or "nothing new"
     click.echo(f"Imported {file}: {counts}.", err=True)
     for note in imported.notes:
         click.echo(note, err=True)
@@ -144,23 +145,23 @@ def _watched(exported: Export, advanced: Advanced) -> Iterator[Record]:
 
 @contextmanager
 def _ledger(ids: Path | None, file: Path) -> Iterator[Ledger]:
-    """Yield what keeps ids. Where nobody named it, it goes when it is of no use any more."""
+    """Yield the ledger. The default file is deleted when the import is complete."""
     path = file.with_name(f"{file.name}.ids") if ids is None else ids
     is_new = not path.exists()
     with Ledger(path) as ledger:
         if ledger.is_begun:
-            click.echo(f"Going on with an earlier import: {path} keeps what it made.", err=True)
+            click.echo(f"Continuing an earlier import: {path} has its new ids.", err=True)
         try:
             yield ledger
         except BaseException:
             if ledger.is_begun:
-                again = "Run the same command again: it goes on, and makes nothing twice."
-                click.echo(f"Not all was imported. {again} {path} keeps what was made.", err=True)
+                again = "Run the same command again: it continues, and creates nothing twice."
+                click.echo(f"Not all was imported. {again} {path} has the new ids.", err=True)
             elif is_new:
                 path.unlink()
             raise
     if ids is None:
-        path.unlink(missing_ok=True)  # the same import may have run twice at a time
+        path.unlink(missing_ok=True)  # two processes may have run the same import
 
 
 def _shown(counts: Counter[str]) -> str:
@@ -173,6 +174,6 @@ def _by_suffix(path: Path | None) -> str:
     name = path.suffix.lower().removeprefix(".")
     if name not in formats.WRITERS:
         raise click.UsageError(
-            f"{path} does not say its format: take .jsonl, .csv or .parquet, or add --format."
+            f"{path} has an unknown suffix: use .jsonl, .csv or .parquet, or add --format."
         )
     return name

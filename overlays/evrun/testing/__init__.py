@@ -1,7 +1,6 @@
-"""Test a pipeline against the real server, and against what goes wrong on the way to it.
+"""Test a pipeline with the real server and with failing requests. Needs `evrun[server]`.
 
-The fixtures of the pytest plugin are in `evrun_pytest`, which loads this when they are used.
-Needs `evrun[server]`.
+The fixtures of the pytest plugin are in `evrun_pytest`, which imports this when a test uses them.
 """
 
 from evrun.server.api.faults import (

@@ -1,4 +1,4 @@
-"""A run that takes logs, and everything that it stands on."""
+"""A running run and everything that it needs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROWS: tuple[Mapping[str, Any], ...] = (
     {"inputs": {"country": "Peru"}, "target": {"answer": "Lima"}},
     {"inputs": {"country": "Kenya"}, "target": {"answer": "Nairobi"}},
 )
-"""The rows of a dataset, unless others are given."""
+"""The default rows of the dataset."""
 
 
 @frozen(kw_only=True)
 class Seeded:
-    """What `seed` made."""
+    """The objects that `seed` created."""
 
     project: Project
     dataset: Dataset
@@ -30,17 +30,17 @@ class Seeded:
     """One for each row, in order."""
     config_id: ConfigId
     evaluator: Evaluator
-    """An external one, whose verdicts are booleans."""
+    """An external evaluator with boolean verdicts."""
     run: EvaluationRun
-    """It is running: it takes logs and verdicts."""
+    """A running run: it accepts logs and verdicts."""
 
 
 def seed(
     client: Evrun, *, rows: Iterable[Mapping[str, Any]] = ROWS, name: str = "seeded"
 ) -> Seeded:
-    """Make a project, a dataset with `rows`, a config, an evaluator and a run, and start it.
+    """Create a project, a dataset with `rows`, a config, an evaluator and a run, and start it.
 
-    `name` is the project's, of which there is one of a name.
+    `name` is the project's name, which must be unique.
     """
     project = client.projects.create(name=name)
     dataset = client.datasets.create(project.id, name="rows", description="Rows for a test.")

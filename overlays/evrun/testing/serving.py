@@ -1,4 +1,4 @@
-"""The server on a port of this machine, in a thread, for the time of a test."""
+"""The server on a port of this machine, in a thread, during a test."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from typing import Self
 
 SETTINGS = Settings(access_log="off", drain_timeout=5)
-"""As `evrun serve` has them, but for the access log and 5 s to finish in."""
+"""The defaults of `evrun serve`, but without the access log, and with 5 s to drain."""
 
 
 class Server:
     """The real server over the database at a SQLAlchemy URL, on a free port of 127.0.0.1.
 
-    It is there until it is closed, with the limits of `evrun serve`, which `settings` change.
-    Requests meet what `faults` says, at first nothing.
+    It runs until you close it. `settings` override the limits of `evrun serve`. `faults` decides
+    which requests fail; at first none does.
     """
 
     def __init__(
         self, database_url: str, *, faults: Faults | None = None, settings: Settings = SETTINGS
     ) -> None:
-        """Start it.
+        """Start the server.
 
         Raises `DatabaseUnusableError` or `UnavailableError` if the database cannot be opened, and
         `ConfigurationError` for settings that it would not follow.
@@ -42,9 +42,9 @@ class Server:
             )
         self.faults = faults or Faults()
         self.key = generate_key()
-        """Opens this server as long as it lives; it acts for the default organisation."""
+        """The key of this server while it runs; it acts for the default organisation."""
         database = Database(database_url)
-        database.open()  # here, where the caller hears of it
+        database.open()  # here, so that the caller gets the error
         self._server = build(database, settings, faults=self.faults, local_key=self.key)
         # Connections wait in the backlog until it is ready.
         self._listener = listen("127.0.0.1", 0)
@@ -59,7 +59,7 @@ class Server:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
 
     def client(self, **options: Any) -> Evrun:
-        """Return a client of it; `options` are those of `Evrun`."""
+        """Return a client of this server; `options` are those of `Evrun`."""
         return Evrun(api_key=self.key, base_url=self.base_url, **options)
 
     def async_client(self, **options: Any) -> AsyncEvrun:
@@ -67,11 +67,11 @@ class Server:
         return AsyncEvrun(api_key=self.key, base_url=self.base_url, **options)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which `Evrun()` finds it, in any process."""
+        """Return the environment variables with which `Evrun()` finds this server."""
         return {"EVRUN_API_KEY": self.key, "EVRUN_BASE_URL": self.base_url}
 
     def close(self) -> None:
-        """Let requests under way finish, and stop. Closing twice is fine."""
+        """Let requests in progress finish, and stop. A second call does nothing."""
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()

@@ -1,1 +1,1 @@
-"""Moving runs between servers and into files, over the API of any server that speaks it."""
+"""Move runs between servers and files, through the API."""

@@ -1,4 +1,4 @@
-"""Datapoints are sent many at a time, in the order in which they come."""
+"""Send datapoints in batches, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS = ("inputs", "messages", "target")
 
 
 class Rows:
-    """Rows of one dataset that wait for being sent together."""
+    """Datapoints of one dataset that wait to be sent together."""
 
     def __init__(self, client: Evrun, ledger: Ledger) -> None:
         self._client = client
@@ -24,7 +24,7 @@ class Rows:
         self._waiting: list[Record] = []
 
     def add(self, record: Record) -> bool:
-        """Take a row, unless it was sent. Return whether it was taken."""
+        """Queue a datapoint, unless it was sent. Return whether it was queued."""
         if self._ledger.get("datapoint", record["id"]) is not None:
             return False
         other = self._waiting and self._waiting[0]["dataset_id"] != record["dataset_id"]
@@ -34,11 +34,11 @@ class Rows:
         return True
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the queue."""
         if not self._waiting:
             return
         dataset_id = self._ledger.get("dataset", self._waiting[0]["dataset_id"]) or ""
-        # An import that goes on sends the same rows together: those that are not in the ledger.
+        # An import that continues sends the same batch: the datapoints that are not in the ledger.
         key = self._ledger.key("datapoint", " ".join(each["id"] for each in self._waiting))
         client = self._client.with_options(extra_headers={IDEMPOTENCY_KEY: key})
         made = client.datasets.create_datapoints(

@@ -1,4 +1,4 @@
-"""From the API to records: a run, or all of a project, as they are read page by page."""
+"""From the API to records: a run, or all runs and datasets of a project, page by page."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _PAGE = 100
 class Export:
     """An export of one run or project. Iterate over `records` once.
 
-    A run is shown as the API shows it: each datapoint with the newest log of the run's first
-    evaluatee. What was logged to a run meanwhile comes if its page has not been read yet.
+    The export contains what the API shows: each datapoint with the newest log of the run's first
+    evaluatee. A log that arrives meanwhile is included if its page has not been read yet.
     """
 
     def __init__(self, client: Evrun, subject: str) -> None:
@@ -39,16 +39,16 @@ class Export:
         self._client = client
         self._subject = found
         self.counts: Counter[str] = Counter()
-        """How many records of each kind came so far."""
+        """The number of exported records of each kind."""
         self.superseded = 0
-        """Logs of the project that no run shows any more: the API names no run for them."""
+        """The number of the project's logs that no run shows any more."""
 
     def records(self) -> Iterator[Record]:
-        """Yield what an import needs, in the order in which it needs it."""
+        """Yield the records in the order in which an import needs them."""
         with Ledger() as seen:
             self._seen = seen
             content = self._content()
-            first = next(content)  # before the header: of what is not there, nothing is written
+            first = next(content)  # before the header: a missing subject writes nothing
             yield record(
                 "export",
                 id=self._subject,
@@ -70,7 +70,7 @@ class Export:
             return
         project = self._client.projects.get(self._subject)
         yield _project_record(project)
-        # Oldest first: datasets grow, and a run has the rows that there were.
+        # Oldest first: datasets grow, and a run has the datapoints of its time.
         runs = [(run.created_at, run.id) for run in self._client.evaluations.iter_all(project.id)]
         for _, run_id in sorted(runs):
             yield from self._run(self._client.evaluations.get(run_id), project)
@@ -145,14 +145,14 @@ class Export:
             yield record("session", id=log.session_id, reference_id=reference)
         fields = {name: _listed(getattr(log, name)) for name in (*LOG_FIELDS, *READ_ONLY_FIELDS)}
         if log.parent_id is not None:
-            fields["parent_reference_id"] = None  # another name for the same log
+            fields["parent_reference_id"] = None  # names the same log
         yield record("log", id=log.id, run_id=run.id, datapoint_id=datapoint_id, **fields)
 
     def _first(self, kind: str, each: str) -> bool:
         return self._seen.put(kind, each, each)
 
     def _project_of(self, run: EvaluationRun) -> Project:
-        """Return the project of a run, which does not name it. Most often it is its dataset's."""
+        """Find the project of a run, which is usually the project of its dataset."""
         home = run.dataset.project_id
         if home and self._lists(home, run):
             return self._client.projects.get(home)

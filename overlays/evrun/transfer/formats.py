@@ -1,4 +1,4 @@
-"""The formats by name, by suffix and by their first bytes."""
+"""The formats: chosen by name for writing, by the first bytes for reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Writer(Protocol):
         """Write a record."""
 
     def close(self) -> None:
-        """Write what is left, and leave the stream open."""
+        """Write the rest, and leave the stream open."""
 
 
 WRITERS: dict[str, Callable[[IO[bytes]], Writer]] = {
@@ -40,9 +40,9 @@ _READERS: dict[str, Callable[[IO[bytes]], Iterator[Record]]] = {
 
 
 def write(records: Iterable[Record], stream: IO[bytes], format_name: str) -> None:
-    """Write records as they come. Raises `InvalidRequestError` for what the format cannot hold."""
+    """Write records. Raises `InvalidRequestError` for a value that the format cannot hold."""
     remaining = iter(records)
-    first = list(islice(remaining, 1))  # a writer may begin with a header: not if there is nothing
+    first = list(islice(remaining, 1))  # no header if the first record fails
     writer = WRITERS[format_name](stream)
     for record in chain(first, remaining):
         try:
@@ -56,9 +56,9 @@ def write(records: Iterable[Record], stream: IO[bytes], format_name: str) -> Non
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Yield the records of a file, whichever format it is in.
+    """Yield the records of a file of any format.
 
-    Raises `InvalidRequestError` if it is none of them, `ConfigurationError` if it cannot be read.
+    Raises `InvalidRequestError` if its content is wrong, `ConfigurationError` if it is unreadable.
     """
     try:
         with path.open("rb") as stream:
@@ -85,6 +85,6 @@ def _format_of(start: bytes) -> str:
 
 def _unwritable(format_name: str, error: ValueError) -> InvalidRequestError:
     return InvalidRequestError(
-        f"A value does not fit into {format_name} ({error}). Export as jsonl, which holds all.",
+        f"A value does not fit into {format_name} ({error}). Export as jsonl, which fits all.",
         parameter="format",
     )

@@ -1,9 +1,8 @@
-"""From records to the API: everything is made anew, and what refers to it refers to the new.
+"""From records to the API: create every object again, and translate the references.
 
-Ids are the server's to give: no operation of the API takes one. So a ledger keeps which new id each
-old one got, references are translated by it, and with a ledger in a file an import that ended early
-goes on where it ended. What was under way at its end has no new id yet. It is sent again under the
-idempotency key that the ledger gives it, so that a server which has done it does not do it again.
+The server makes all ids; no operation of the API accepts one. So a ledger maps old ids to new ids.
+With a ledger in a file, an interrupted import continues. It repeats requests without a response
+under the idempotency keys of the ledger, so that the server creates nothing twice.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from evrun.results import Evaluator
     from evrun.transfer.ledger import Ledger
 
-_SHOWN = 20  # things left out that are named; the rest is counted
+_SHOWN = 20  # omitted records in the notes; the others are only counted
 _LEFT_OUT = {
     "evaluator": "evaluators",
     "log": "logs",
@@ -46,18 +45,19 @@ _NEEDED = {
     "run": ("id", "project_id", "config_id", "dataset_id", "evaluator_ids", "status"),
     "end": (),
 }
-"""Of a record, by its kind: what must be there. All that is exported has it."""
+"""The columns that a record of each kind must have. Every export has them."""
 _OUTSIDE = ("external", "human")
 _CONFIG_ONLY = {"id", "type", "tool_configs"}
-"""Of a config in an answer: what no request takes. Tool configs repeat the tools, deprecated."""
+"""Fields of a config that no request accepts. `tool_configs` (deprecated) repeats the tools."""
 _RETURNED = ("boolean", "number")
 
 
 class Import:
-    """An import of the records that `source` yields, each time anew, into what `client` reaches.
+    """An import of records into the server of `client`.
 
-    Errors call the source as `called` says, and where it goes to as `target` says. `advanced` is
-    told how many records are done, and of how many.
+    - `source`: each call yields all records again.
+    - `called`, `target`: names of the source and of the server, for errors.
+    - `advanced`: called with the number of finished records and the total.
     """
 
     def __init__(
@@ -82,20 +82,20 @@ class Import:
         self._logs = Logs(client, ledger)
         self._known: list[Evaluator] | None = None
         self.total = 0
-        """Records of the file, once it was found whole."""
+        """The number of records, after the check."""
         self.counts: Counter[str] = Counter()
-        """How many of each kind were made."""
+        """The number of created objects of each kind."""
         self.left_out: Counter[str] = Counter()
-        """How many could not be carried over, by reason."""
+        """The number of records that could not be imported, by reason."""
         self.notes: list[str] = []
-        """What became another than it was."""
+        """Sentences about records that were changed or omitted."""
         self.runs: list[str] = []
         """The new ids of the runs."""
 
     def run(self) -> None:
         """Import everything.
 
-        Raises `InvalidRequestError`, before anything is sent, unless the file is whole.
+        Raises `InvalidRequestError` before it sends anything if the file is incomplete.
         """
         with self._ledger.together():
             self._check()
@@ -110,13 +110,13 @@ class Import:
         for record in self._source():
             if record["kind"] == "run":
                 self._finish(record)
-        # From the ledger: what was left out before an import ended early is told by the next.
+        # From the ledger, so that a continued import also reports earlier omissions.
         for kind, what in _LEFT_OUT.items():
             if count := self._ledger.count(kind, new=""):
                 self.left_out[what] = count
 
     def _check(self) -> None:
-        """Hold the file against its last record, and note which logs it has."""
+        """Compare the file with its last record, and note which logs it has."""
         counts: Counter[str] = Counter()
         last: Record = {"kind": "nothing"}
         for number, record in enumerate(self._source()):
@@ -127,8 +127,8 @@ class Import:
                 continue
             if kind not in KINDS:
                 raise InvalidRequestError(
-                    f"{self._called}, record {number + 1}: {kind!r} is no kind of record that this "
-                    "evrun knows. Export it again, or upgrade: pip install -U evrun"
+                    f"{self._called}, record {number + 1}: this evrun does not know the kind "
+                    f"{kind!r}. Export it again, or upgrade: pip install -U evrun"
                 )
             missing = [name for name in _NEEDED[kind] if name not in record]
             if missing:
@@ -142,7 +142,7 @@ class Import:
         counts.pop("end", None)
         if last["kind"] != "end" or last.get("counts", {}) != dict(counts):
             raise InvalidRequestError(
-                f"{self._called} is not whole: its last record must count the others. "
+                f"{self._called} is incomplete: its last record must count the others. "
                 "Export it again."
             )
         self.total = counts.total()
@@ -150,7 +150,7 @@ class Import:
     def _check_start(self, record: Record) -> None:
         if record.get("kind") != "export" or not isinstance(record.get("format"), int):
             raise InvalidRequestError(
-                f"{self._called} does not begin as what `evrun export` writes. "
+                f"{self._called} does not begin as a file of `evrun export`. "
                 "Name a file that it wrote."
             )
         if record["format"] > FORMAT:
@@ -172,12 +172,12 @@ class Import:
             )
 
     def _first(self, kind: str, mark: str) -> str | None:
-        """Return what the ledger was begun with: this, if it is new."""
+        """Return the mark with which the ledger began: this one, if it is new."""
         self._ledger.put(kind, "", mark)
         return self._ledger.get(kind, "")
 
     def _prepare(self, record: Record) -> None:
-        """Make what is no log and no result."""
+        """Create the object of a record other than a log or a result."""
         if record["kind"] == "datapoint":
             if self._rows.add(record):
                 self._count("datapoint")
@@ -194,7 +194,7 @@ class Import:
         if make is None or self._ledger.get(record["kind"], record["id"]) is not None:
             return
         if record["kind"] == "evaluator" and record.get("return_type") not in _RETURNED:
-            self._leave_out("evaluator", record, "A request carries a boolean or a number.")
+            self._leave_out("evaluator", record, "The API accepts only a boolean or a number.")
             return
         self._rows.flush()
         self._ledger.put(record["kind"], record["id"], make(record))
@@ -205,7 +205,7 @@ class Import:
         self._advanced(self.counts.total(), self.total)
 
     def _keyed(self, kind: str, old: str) -> Evrun:
-        """Return a client for one POST, under the key of what it makes."""
+        """Return a client for one POST, with the idempotency key of the new object."""
         key = self._ledger.key(kind, old)
         return self._client.with_options(extra_headers={IDEMPOTENCY_KEY: key})
 
@@ -223,7 +223,7 @@ class Import:
             if name not in _CONFIG_ONLY and value is not None
         }
         if "tools" in settings:
-            # A tool that another server keeps for its organisation comes with what it says.
+            # The config contains the definition of another server's shared tool.
             settings["tools"] = [
                 {name: value for name, value in tool.items() if name != "id"}
                 for tool in settings["tools"]
@@ -244,13 +244,13 @@ class Import:
             self._known = list(self._client.evaluators.list())
         for each in self._known:
             same = all(getattr(each, name) == value for name, value in wanted.items())
-            # Once: a run may have two evaluators that differ in nothing but their ids.
+            # Use each only once: a run may have two evaluators that differ only in their ids.
             if same and not self._ledger.count("evaluator", each.id):
                 return each.id
         return self._keyed("evaluator", record["id"]).evaluators.create(**wanted).id
 
     def _dataset(self, record: Record) -> str:
-        # One that belonged to no project goes to the file's.
+        # A dataset without a project goes to the file's first project.
         project_id = self._only_project(record.get("project_id"))
         client = self._keyed("dataset", record["id"])
         return client.datasets.create(
@@ -258,7 +258,7 @@ class Import:
         ).id
 
     def _session(self, record: Record) -> str:
-        # One with a reference is made, or found, by the first log that names it.
+        # The first log that names a reference creates or finds its session.
         reference = record.get("reference_id")
         if reference is not None:
             return f"@{reference}"
@@ -276,7 +276,7 @@ class Import:
         return run.id
 
     def _log_what_is_ready(self) -> bool:
-        """Log what waits for no parent. Return whether others wait for what was logged now."""
+        """Log all records whose parents are logged. Return whether more can follow."""
         waiting, done = 0, 0
         for record in self._source():
             if record["kind"] != "log" or self._is_done("log", record):
@@ -296,7 +296,7 @@ class Import:
         self._send_logs()
         if waiting and not done:
             raise InvalidRequestError(
-                f"{self._called}: {waiting} logs wait for one another in a circle. "
+                f"{self._called}: the parents of {waiting} logs form a circle. "
                 "Was it edited? Export it again."
             )
         return waiting > 0
@@ -309,7 +309,7 @@ class Import:
         return present and self._ledger.get("log", log_id) is None
 
     def _send_logs(self) -> None:
-        """Send the logs that wait. Raises what one failed with, after the others are kept."""
+        """Send the queued logs. Raises the first failure, after the others are in the ledger."""
         failed: EvrunError | None = None
         for record, done in self._logs.send():
             if done.log is not None:
@@ -350,13 +350,13 @@ class Import:
         log_id = self._ledger.get("log", record["log_id"])
         value = record.get("value")
         if not log_id:
-            self._leave_out("result", record, "Its log is not there.")
+            self._leave_out("result", record, "Its log was not imported.")
             return
         if not self._new("evaluator", record["evaluator_id"]):
-            self._leave_out("result", record, "Its evaluator is not there.")
+            self._leave_out("result", record, "Its evaluator was not imported.")
             return
         if not isinstance(value, bool | int | float | None):
-            self._leave_out("result", record, "A request carries a boolean or a number.")
+            self._leave_out("result", record, "The API accepts only a boolean or a number.")
             return
         try:
             made = self._keyed("result", record["id"]).evaluations.result(
@@ -378,7 +378,7 @@ class Import:
             self.notes.append(f"Left out: the {kind} {record['id']}. {reason}")
 
     def _running(self, old: str) -> str:
-        """Return the new id of a run that takes logs."""
+        """Start a run if necessary, and return its new id."""
         run_id = self._new("run", old)
         if self._ledger.get("running", old) is None:
             self._client.evaluations.update_status(run_id, status="running")
@@ -386,7 +386,7 @@ class Import:
         return run_id
 
     def _finish(self, record: Record) -> None:
-        """Give a run the status that it had."""
+        """Set the original status of a run."""
         run_id = self._new("run", record["id"])
         self.runs.append(run_id)
         status = record["status"]
@@ -407,7 +407,7 @@ class Import:
         found = self._ledger.get(kind, old)
         if found is None:
             raise InvalidRequestError(
-                f"{self._called} names the {kind} {old} before it says what it is. "
+                f"{self._called} refers to the {kind} {old} before its record. "
                 "Was it edited? Export it again."
             )
         return found

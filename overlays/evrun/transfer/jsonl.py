@@ -1,4 +1,4 @@
-"""Records as lines of JSON: the format that shows everything as it is."""
+"""Records as lines of JSON, without any conversion of values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JsonlWriter:
         try:
             line = json.dumps(shown, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            line = json.dumps(shown).encode()  # half a character, which JSON can only escape
+            line = json.dumps(shown).encode()  # a lone surrogate, which JSON must escape
         self._stream.write(line + b"\n")
 
     def close(self) -> None:

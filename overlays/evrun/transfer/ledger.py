@@ -1,4 +1,4 @@
-"""Which new id each old one got: in a file, so that memory does not grow with what is moved."""
+"""A map from old ids to new ids, in a file, so that it needs no memory."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_IDENTITY = "import"  # a kind of its own
+_IDENTITY = "import"  # the kind of the ledger's identity
 
 
 class Ledger:
-    """Pairs of ids, by kind. Without a path it lies in a temporary file, which SQLite removes.
+    """Pairs of ids, by kind. Without a path it uses a temporary file, which SQLite removes.
 
-    With one, each pair outlives the death of the process from the moment on at which `put` returns.
+    With a path, a pair survives a killed process as soon as `put` has returned.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        # An empty name stands for a temporary file.
+        # An empty name means a temporary file.
         self._file = sqlite3.connect(path or "", isolation_level=None)
         try:
             if path is not None:
@@ -34,8 +34,8 @@ class Ledger:
                 "CREATE TABLE IF NOT EXISTS ids (kind TEXT, old TEXT, new TEXT, "
                 "PRIMARY KEY (kind, old)) WITHOUT ROWID"
             )
-            self.put(_IDENTITY, "", str(uuid.uuid4()))  # on the disk before anything is sent
-            # From here on, what a power cut takes is asked for again, under the same keys.
+            self.put(_IDENTITY, "", str(uuid.uuid4()))  # on disk before the first request
+            # After a power cut, an import repeats the lost pairs' requests with the same keys.
             self._file.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             self._file.close()
@@ -57,18 +57,18 @@ class Ledger:
 
     @property
     def is_begun(self) -> bool:
-        """Whether anything is kept."""
+        """Whether the ledger has any pair."""
         query = "SELECT 1 FROM ids WHERE kind != ?"
         return self._file.execute(query, (_IDENTITY,)).fetchone() is not None
 
     def get(self, kind: str, old: str) -> str | None:
-        """Return the new id, None if there is none yet."""
+        """Return the new id, or None."""
         query = "SELECT new FROM ids WHERE kind = ? AND old = ?"
         row = self._file.execute(query, (kind, old)).fetchone()
         return None if row is None else str(row[0])
 
     def put(self, kind: str, old: str, new: str) -> bool:
-        """Keep a new id, unless there is one. Return whether it was kept."""
+        """Store a new id, unless the old id has one. Return whether it was stored."""
         query = "INSERT OR IGNORE INTO ids VALUES (?, ?, ?)"
         return self._file.execute(query, (kind, old, new)).rowcount > 0
 
@@ -79,7 +79,7 @@ class Ledger:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Keep all that is put meanwhile, or nothing of it."""
+        """Store all pairs of this block in one transaction."""
         self._file.execute("BEGIN")
         try:
             yield
@@ -89,9 +89,9 @@ class Ledger:
         self._file.execute("COMMIT")
 
     def key(self, kind: str, old: str) -> str:
-        """Return the idempotency key under which this is made: another one in each ledger.
+        """Return the idempotency key for the new object. Each ledger has different keys.
 
-        An import that goes on sends what was under way under the same key. A server that has done
-        it answers with what it made.
+        A continued import repeats a request with the same key, and the server then returns the
+        object that it created before.
         """
         return str(uuid.uuid5(self._identity, f"{kind} {old}"))

@@ -1,4 +1,4 @@
-"""Logs are sent many at a time, in the order in which they come."""
+"""Send logs in batches, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT_A_TIME = 250
 
 
 class Logs:
-    """Logs of one run that wait for being sent together."""
+    """Logs of one run that wait to be sent together."""
 
     def __init__(self, client: Evrun, ledger: Ledger) -> None:
         self._client = client
@@ -25,22 +25,22 @@ class Logs:
         self._waiting: dict[str, tuple[Record, dict[str, Any]]] = {}
 
     def holds(self, log_id: str | None) -> bool:
-        """Return whether a log waits."""
+        """Return whether a log is in the queue."""
         return log_id in self._waiting
 
     def takes(self, run_id: str) -> bool:
-        """Return whether there is room for another log of that run."""
+        """Return whether the queue has room for another log of that run."""
         return not self._waiting or (run_id == self._run_id and len(self._waiting) < _AT_A_TIME)
 
     def add(self, run_id: str, record: Record, datapoint_id: str, log: dict[str, Any]) -> None:
-        """Let a log wait."""
+        """Queue a log."""
         self._run_id = run_id
         key = self._ledger.key("log", record["id"])
         item = {"datapoint_id": datapoint_id, "log": log, "idempotency_key": key}
         self._waiting[record["id"]] = record, item
 
     def send(self) -> Iterator[tuple[Record, LoggedItem]]:
-        """Send what waits, and yield what became of each. Nothing waits afterwards."""
+        """Empty the queue, and yield the outcome of each log."""
         waiting, self._waiting = list(self._waiting.values()), {}
         if waiting:
             items = (item for _, item in waiting)

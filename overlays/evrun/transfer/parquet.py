@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _GROUP_RECORDS = 1000
-_GROUP_CHARACTERS = 4_000_000  # whichever comes first: it is what lies in memory
+_GROUP_CHARACTERS = 4_000_000  # a group of records is in memory until either limit
 
 
 class ParquetWriter:
@@ -27,7 +27,7 @@ class ParquetWriter:
         self._characters = 0
 
     def write(self, record: Record) -> None:
-        """Write a record. Raises `ValueError` for what no column holds."""
+        """Write a record. Raises `ValueError` for a value that does not fit its column."""
         row = {
             name: json.dumps(value, ensure_ascii=False) if COLUMNS[name] == "json" else value
             for name, value in record.items()
@@ -46,7 +46,7 @@ class ParquetWriter:
         if self._group:
             try:
                 table = self._arrow.Table.from_pylist(self._group, schema=self._schema)
-            except OverflowError as error:  # beside ArrowInvalid, which is a ValueError
+            except OverflowError as error:  # ArrowInvalid is a ValueError already
                 raise ValueError(str(error)) from error
             self._file.write_table(table)
         self._group = []

@@ -1,8 +1,7 @@
-"""What a file of exported data is made of: records, the same in every format.
+"""The records of an exported file, the same in every format.
 
-A record is a mapping of column names to values. Its `kind` says what it is, and which columns it
-has. What was not said is not there: None and a missing field mean the same to the API. Nulls within
-JSON stay.
+A record maps column names to values. Its `kind` decides which columns it has. Unset values are
+missing, because None and a missing field mean the same to the API. Nulls within JSON stay.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ Record = dict[str, Any]
 ColumnType = Literal["text", "json", "time", "integer", "number", "flag"]
 
 FORMAT = 1
-"""Of the records, not of a file. A reader refuses a later one."""
+"""The version of the records. A reader refuses a later version."""
 
 LOG_FIELDS: dict[str, ColumnType] = {
     "session_id": "text",
@@ -42,7 +41,7 @@ LOG_FIELDS: dict[str, ColumnType] = {
     "provider_request": "json",
     "provider_response": "json",
 }
-"""Of a log: what a request can carry, and an import therefore restores."""
+"""The fields of a log that a request accepts, so an import restores them."""
 
 READ_ONLY_FIELDS: dict[str, ColumnType] = {
     "user": "text",
@@ -52,7 +51,7 @@ READ_ONLY_FIELDS: dict[str, ColumnType] = {
     "tools": "json",
     "tool_choice": "json",
 }
-"""Of a log: what only the vendor's platform knows. It is exported; no request can carry it back."""
+"""The fields of a log that only the vendor's platform set. No request accepts them."""
 
 COLUMNS: dict[str, ColumnType] = {
     "kind": "text",
@@ -81,10 +80,10 @@ COLUMNS: dict[str, ColumnType] = {
     "version": "text",
     "counts": "json",
 }
-"""Every column of every kind, in the order in which tables show them."""
+"""All columns of all kinds, in the order of the tables."""
 
 KINDS = (
-    "export",  # first: what this is, and when it was made
+    "export",  # first: the subject and the time
     "project",
     "config",
     "evaluator",
@@ -93,13 +92,13 @@ KINDS = (
     "session",
     "log",
     "result",
-    "run",  # after its datapoints and logs: a run takes the rows that are there when it is made
-    "end",  # last, with the number of each kind: a file without it was cut off
+    "run",  # after its datapoints and logs: a new run takes the datapoints that exist then
+    "end",  # last, with the number of each kind: a file without it is incomplete
 )
 
 
 def record(kind: str, **values: Any) -> Record:
-    """Return a record without what was not said. Instants are in UTC."""
+    """Return a record without unset values. Times are in UTC."""
     said = {
         name: value.astimezone(UTC) if isinstance(value, datetime) else value
         for name, value in values.items()

@@ -1,10 +1,10 @@
-"""Records as a table of comma-separated values, which a spreadsheet may open without harm.
+"""Records as comma-separated values that are safe to open in a spreadsheet.
 
-A spreadsheet runs a cell that begins with `=` and the like, whoever wrote it: a model's output, for
-example (https://owasp.org/www-community/attacks/CSV_Injection). Such a text gets an apostrophe in
-front, by which spreadsheets know a text; one that begins with an apostrophe gets a second, so that
-reading takes one away and has the text as it was. An empty text is an apostrophe alone; an empty
-cell says nothing at all. Numbers stay as they are; lists and objects are JSON.
+Spreadsheets execute a cell that begins with `=` and similar characters, for example a model's
+output (https://owasp.org/www-community/attacks/CSV_Injection). Such a text gets an apostrophe in
+front, which marks a text. A text that begins with an apostrophe gets a second one, and reading
+removes one. An empty text is a single apostrophe, and an unset value is an empty cell. Numbers are
+unchanged; lists and objects are JSON.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from evrun.transfer.records import ColumnType
 
 _GUARD = "'"
-_STARTS = frozenset("=+-@|%")  # of what some spreadsheet takes for a formula or a command
+_STARTS = frozenset("=+-@|%")  # some spreadsheet reads them as a formula or a command
 _LONGEST_CELL = 2**31 - 1  # Python's own limit is 128 KiB
 
 
 class CsvWriter:
     """Writes a table whose first row names the columns.
 
-    Every cell is quoted, for the spreadsheets that split at other characters than commas too.
+    Every cell is quoted, because some spreadsheets also split at other characters than commas.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        # The mark at the start tells spreadsheets that it is UTF-8.
+        # The byte order mark tells spreadsheets that the file is UTF-8.
         self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         self._rows = csv.writer(self._text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
         self._rows.writerow(COLUMNS)
 
     def write(self, record: Record) -> None:
-        """Write a record. Raises `ValueError` for half a character, which UTF-8 has not."""
+        """Write a record. Raises `ValueError` for a lone surrogate, which UTF-8 cannot encode."""
         self._rows.writerow(cell(record.get(name), kind) for name, kind in COLUMNS.items())
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ def read_csv(stream: IO[bytes]) -> Iterator[Record]:
             if row:
                 yield _record(names, row)
     except UnicodeDecodeError as error:
-        # Text is decoded ahead of the rows.
+        # The decoder reads ahead of the rows.
         raise ValueError(f"line {_first_odd_line(stream)} is not text in UTF-8") from error
     except (csv.Error, ValueError) as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
@@ -96,7 +96,7 @@ def _first_odd_line(stream: IO[bytes]) -> int:
 
 
 def cell(value: Any, kind: ColumnType) -> str:
-    """Return what a cell shows."""
+    """Return the text of a cell."""
     if value is None:
         return ""
     if kind == "text":
@@ -105,7 +105,7 @@ def cell(value: Any, kind: ColumnType) -> str:
 
 
 def value(shown: str, kind: ColumnType) -> Any:
-    """Return what `cell` was given. An empty cell is none of these."""
+    """Return the value of a cell that is not empty: the inverse of `cell`."""
     if kind == "text":
         return shown.removeprefix(_GUARD)
     return datetime.fromisoformat(shown) if kind == "time" else json.loads(shown)
@@ -114,5 +114,5 @@ def value(shown: str, kind: ColumnType) -> Any:
 def _needs_guard(text: str) -> bool:
     if not text or text.startswith(_GUARD) or text[0].isspace() or not text[0].isprintable():
         return True
-    # Wide forms, such as U+FF1D for "=", count as what they stand for.
+    # Wide forms, such as U+FF1D for "=", count as the plain characters.
     return unicodedata.normalize("NFKC", text[0])[:1] in _STARTS

@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 
 
 @click.command
-@database_option(
-    "evrun-demo.db", "The database to work on, which may be there already, from another demo or not"
-)
+@database_option("evrun-demo.db", "The database to work on; a missing one is created")
 def demo(database: str) -> None:
     """Evaluate a small function on 20 questions, with no key, network or port.
 
-    Runs the real server in this process, creates a run, logs one generation for each datapoint and
-    a verdict on each log, and shows what came of it. It reads no environment variable: what the
-    demo makes goes to a file of its own, unless --database says otherwise.
+    Runs the real server in this process, creates a run, logs one output for each datapoint and one
+    verdict for each log, and shows the result. It reads no environment variable, so that the
+    demo's data goes into a separate file unless you give --database.
     """
     with client(database, new=True) as embedded, progress("Evaluating") as advanced:
         evaluation = evaluate(embedded, ROWS, largest_city, advanced)
@@ -42,7 +40,7 @@ def demo(database: str) -> None:
 def _show(evaluation: Evaluation, database: str) -> None:
     output = Output()
     output.print(
-        "\nA function that answers with a country's largest city is asked for its capital."
+        "\nThe demo asks a function for capitals; it answers with each country's largest city."
     )
     output.print(f"Evaluation run [bold]{evaluation.run.id}[/] is {evaluation.run.status}.\n")
     output.print(_table(evaluation.verdicts))
@@ -53,14 +51,14 @@ def _show(evaluation: Evaluation, database: str) -> None:
         f"as the server counts it ({correct} right)."
     )
     place = database if "://" in database else Path(database).resolve()
-    output.print(f"The data lies in {place}\n", soft_wrap=True, highlight=False, markup=False)
+    output.print(f"The data is in {place}\n", soft_wrap=True, highlight=False, markup=False)
     output.print("Next:")
     for command in _next_commands(evaluation, shlex.quote(database)):
         output.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(verdicts: Iterable[Verdict]) -> Table:
-    # On a narrow screen long texts are folded. Ids stay whole, so that they can be copied.
+    # On a narrow screen long texts are folded. Ids are not, so that they can be copied.
     table = narrow_table()
     table.add_column("datapoint", overflow="fold")
     table.add_column("output", overflow="fold")

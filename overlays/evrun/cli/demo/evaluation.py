@@ -34,7 +34,7 @@ class Evaluation:
     run: EvaluationRun
     verdicts: tuple[Verdict, ...]
     aggregate: EvaluatorAggregate
-    """The share of matches, as the server counts it, and over how many datapoints it is."""
+    """The share of matches and the number of datapoints, as the server counts them."""
 
 
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate `generate` on `rows`: create a run, log each output, judge each log, complete it.
 
-    `advanced` is told how many rows are done, and of how many.
+    `advanced` gets the number of finished rows and the total.
     """
     project = _project(client)
     dataset = _dataset(client, project, rows)
@@ -82,7 +82,7 @@ def evaluate(
         advanced(len(verdicts), len(rows))
     run.complete()
     completed = run.get(evaluator_aggregates=True)
-    assert completed.evaluator_aggregates  # noqa: S101 - asked for; there is one evaluator
+    assert completed.evaluator_aggregates  # noqa: S101 - requested; there is one evaluator
     (aggregate,) = completed.evaluator_aggregates
     return Evaluation(completed, tuple(verdicts), aggregate)
 

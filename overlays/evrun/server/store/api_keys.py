@@ -133,7 +133,8 @@ class Authenticator:
         row = connection.execute(_KEY, {"sha256": hashed}).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], hashed):
             raise UnauthenticatedError(
-                f"The server does not know the key in {API_KEY}. `evrun keys create NAME` makes one."
+                f"The server does not know the key in {API_KEY}. "
+                "`evrun keys create NAME` makes one."
             )
         info = _info(row)
         if not info.in_use:
