@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from attrs import frozen
 
-from evrun._shown import shown
+from evrun._transport.shown import shown
 from evrun.errors import ConfigurationError
 
 VIA: Final = "evrun_via"
