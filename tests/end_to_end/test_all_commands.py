@@ -23,7 +23,7 @@ from evrun.cli.app import app
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from databases import Postgres
+    from _support.databases import Postgres
 
 ROOT = Path(__file__).parents[2]
 ON_A_DATABASE = (
