@@ -43,8 +43,8 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
 
 def _mark(request: httpx.Request, pool: Pool | AsyncPool) -> None:
     """Let errors know of a proxy on the way."""
-    if pool.connection.via is not None:
-        request.extensions = {**request.extensions, VIA: pool.connection.via}
+    if pool.settings.via is not None:
+        request.extensions = {**request.extensions, VIA: pool.settings.via}
 
 
 _GRACE = 0.1
@@ -61,7 +61,7 @@ class Transport(httpx.BaseTransport):
         self._announced = announced
         self._clock = clock
         self._send: Send = self._once
-        for middleware in reversed(pool.connection.middleware):
+        for middleware in reversed(pool.settings.middleware):
             self._send = _around(cast("Middleware", middleware), self._send)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -156,7 +156,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         self._announced = announced
         self._clock = clock
         self._send: AsyncSend = self._once
-        for middleware in reversed(pool.connection.middleware):
+        for middleware in reversed(pool.settings.middleware):
             self._send = _around(cast("AsyncMiddleware", middleware), self._send)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
