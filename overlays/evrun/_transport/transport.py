@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
-from evrun._transport.exchange import RAISED, Attempt, exchange
+from evrun._transport import call_state
+from evrun._transport.exchange import Attempt, exchange
 from evrun._transport.lookups import mended
 from evrun._transport.proxies import VIA
 from evrun._transport.reading import read, read_async
@@ -87,7 +88,7 @@ class Transport(httpx.BaseTransport):
         except httpx.HTTPError as error:
             return error
         except Exception as error:
-            RAISED.set(error)
+            call_state.current().raised = error
             raise
 
     def _once(self, request: httpx.Request) -> httpx.Response:
@@ -182,7 +183,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         except httpx.HTTPError as error:
             return error
         except Exception as error:
-            RAISED.set(error)
+            call_state.current().raised = error
             raise
 
     async def _within(self, seconds: float, request: httpx.Request) -> httpx.Response:
