@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from evrun._transport.pool import Connection
+    from evrun._transport.connection_settings import ConnectionSettings
     from evrun._transport.retry import OnUnknown
     from evrun._transport.settings import Config, Options
     from evrun.server.hosting.embedded import EmbeddedServer
@@ -128,13 +128,13 @@ class BaseClient(ABC, Generic[P]):
         if self._server is not None:
             path = os.fspath(self._server.path)
             return self._local_again, (path, self._config.options)
-        self._pool.connection.check_sendable()
-        return self._again, (self._config, self._pool.connection)
+        self._pool.settings.check_sendable()
+        return self._again, (self._config, self._pool.settings)
 
     @classmethod
-    def _again(cls, config: Config, connection: Connection) -> Self:
+    def _again(cls, config: Config, connection_settings: ConnectionSettings) -> Self:
         client = object.__new__(cls)
-        client._connect(config, connection)
+        client._connect(config, connection_settings)
         return client
 
     @classmethod
@@ -142,12 +142,16 @@ class BaseClient(ABC, Generic[P]):
         # Not opened before it is used: what a worker process cannot unpickle breaks its pool.
         client = cls._unopened(path)
         config = evolve(client._config, options=options)
-        client._connect(config, client._pool.connection, server=client._server)
+        client._connect(config, client._pool.settings, server=client._server)
         return client
 
     @abstractmethod
     def _connect(
-        self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
+        self,
+        config: Config,
+        connection_settings: ConnectionSettings,
+        *,
+        server: EmbeddedServer | None = None,
     ) -> None:
         """Become a client with a pool of its own."""
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from evrun._client import DEFAULT_LOCAL_PATH, BaseClient
 from evrun._transport import settings
-from evrun._transport.pool import DEFAULT_CONCURRENCY, AsyncPool, Connection, Pool
+from evrun._transport.connection_settings import DEFAULT_CONCURRENCY, ConnectionSettings
+from evrun._transport.pool import AsyncPool, Pool
 from evrun._transport.shown import shown
 from evrun._transport.transport import AsyncTransport, Transport
 from evrun.errors import ConfigurationError
@@ -111,7 +112,7 @@ class Evrun(BaseClient[Pool]):
                 max_retries=max_retries,
                 on_unknown=on_unknown,
             ),
-            Connection(
+            ConnectionSettings(
                 concurrency=concurrency,
                 proxy=proxy,
                 verify=verify,
@@ -124,9 +125,13 @@ class Evrun(BaseClient[Pool]):
         )
 
     def _connect(
-        self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
+        self,
+        config: Config,
+        connection_settings: ConnectionSettings,
+        *,
+        server: EmbeddedServer | None = None,
     ) -> None:
-        pool = Pool(connection.towards(config.base_url))
+        pool = Pool(connection_settings.towards(config.base_url))
         self._set_up(config, pool, Transport, server=server)
 
     @classmethod
@@ -158,7 +163,7 @@ class Evrun(BaseClient[Pool]):
         client = object.__new__(cls)
         client._connect(
             settings.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
-            Connection(transport=server.transport(), embedded=True),
+            ConnectionSettings(transport=server.transport(), embedded=True),
             server=server,
         )
         return client
@@ -285,7 +290,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
                 max_retries=max_retries,
                 on_unknown=on_unknown,
             ),
-            Connection(
+            ConnectionSettings(
                 concurrency=concurrency,
                 proxy=proxy,
                 verify=verify,
@@ -298,9 +303,13 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         )
 
     def _connect(
-        self, config: Config, connection: Connection, *, server: EmbeddedServer | None = None
+        self,
+        config: Config,
+        connection_settings: ConnectionSettings,
+        *,
+        server: EmbeddedServer | None = None,
     ) -> None:
-        pool = AsyncPool(connection.towards(config.base_url))
+        pool = AsyncPool(connection_settings.towards(config.base_url))
         self._set_up(config, pool, AsyncTransport, server=server)
 
     @classmethod
@@ -327,7 +336,7 @@ class AsyncEvrun(BaseClient[AsyncPool]):
         client = object.__new__(cls)
         client._connect(
             settings.resolve(api_key=server.key, base_url=server.base_url, timeout=timeout),
-            Connection(transport=server.async_transport(), embedded=True),
+            ConnectionSettings(transport=server.async_transport(), embedded=True),
             server=server,
         )
         return client

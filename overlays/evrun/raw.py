@@ -10,19 +10,20 @@ raw form, because they make many calls: use `list` with the `next_cursor` of the
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from attrs import frozen
 
-from evrun._transport.exchange import ANSWERS, Trail
+from evrun._transport.call_state import call_state
+from evrun._transport.exchange import Trail
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     import httpx
 
+    from evrun._transport.call_state import CallState
     from evrun.client import AsyncEvrun, Evrun
     from evrun.resources.datapoints import AsyncDatapoints, Datapoints
     from evrun.resources.datasets import AsyncDatasets, Datasets
@@ -72,9 +73,9 @@ def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:
 
     @wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
-        with _answers() as answers:
+        with call_state() as state:
             parsed = method(*args, **kwargs)
-        return _raw_response(parsed, answers)
+        return _raw_response(parsed, state)
 
     return wrapped
 
@@ -84,28 +85,20 @@ def async_raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawRes
 
     @wraps(method)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
-        with _answers() as answers:
+        with call_state() as state:
             parsed = await method(*args, **kwargs)
-        return _raw_response(parsed, answers)
+        return _raw_response(parsed, state)
 
     return wrapped
 
 
-@contextmanager
-def _answers() -> Iterator[list[httpx.Response]]:
-    answers: list[httpx.Response] = []
-    before = ANSWERS.set(answers)
-    try:
-        yield answers
-    finally:
-        ANSWERS.reset(before)
-
-
-def _raw_response(parsed: T, answers: list[httpx.Response]) -> RawResponse[T]:
-    trail = Trail.of(answers[-1])
+def _raw_response(parsed: T, state: CallState) -> RawResponse[T]:
+    response = state.received
+    assert response is not None  # noqa: S101 - a result is made of an answer
+    trail = Trail.of(response)
     return RawResponse(
         parsed=parsed,
-        http=answers[-1],
+        http=response,
         attempts=trail.attempts,
         elapsed=trail.elapsed,
         idempotency_key=trail.idempotency_key,

@@ -19,7 +19,7 @@ from _support.forward_proxy import ForwardProxy
 from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running, usual
 from _support.sync_and_async import ask, log
 from evrun import AsyncEvrun, ConfigurationError, ConnectError, Evrun, PoolTimeoutError, StatusError
-from evrun._transport.pool import Connection
+from evrun._transport.connection_settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -370,24 +370,27 @@ def test_clients_with_the_same_settings_share_a_tls_context(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loading certificates costs more than a hundred calls: it is done once for each setting."""
-    first = Connection(verify=authority.file).tls()
-    assert Connection(verify=authority.file, concurrency=2).tls() is first
-    assert Connection(verify=authority.file, cert=authority.client_file).tls() is not first
-    usual = Connection().tls()
+    first = ConnectionSettings(verify=authority.file).tls_context()
+    assert ConnectionSettings(verify=authority.file, concurrency=2).tls_context() is first
+    assert (
+        ConnectionSettings(verify=authority.file, cert=authority.client_file).tls_context()
+        is not first
+    )
+    usual = ConnectionSettings().tls_context()
     monkeypatch.setenv("SSL_CERT_FILE", authority.file)
-    assert Connection().tls() is not usual
-    assert Connection(trust_env=False).tls() is not first
+    assert ConnectionSettings().tls_context() is not usual
+    assert ConnectionSettings(trust_env=False).tls_context() is not first
 
 
 def test_a_renewed_certificate_is_read_anew(authority: Authority, tmp_path: Path) -> None:
     """A process that outlives its certificate makes new clients with the new one."""
     cert = tmp_path / "client.pem"
     trustme.CA().issue_cert("old.test").private_key_and_cert_chain_pem.write_to_path(str(cert))
-    connection = Connection(verify=authority.file, cert=str(cert))
-    old = connection.tls()
+    settings = ConnectionSettings(verify=authority.file, cert=str(cert))
+    old = settings.tls_context()
     trustme.CA().issue_cert("new.test").private_key_and_cert_chain_pem.write_to_path(str(cert))
-    assert connection.tls() is not old
-    assert connection.tls() is connection.tls()
+    assert settings.tls_context() is not old
+    assert settings.tls_context() is settings.tls_context()
 
 
 @pytest.mark.parametrize("setting", ["verify", "cert"])

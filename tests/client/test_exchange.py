@@ -12,8 +12,10 @@ import pytest
 
 from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import AsyncEvrun, Evrun, errors
+from evrun._transport import http_clients
+from evrun._transport.connection_settings import ConnectionSettings
 from evrun._transport.failures import part_error
-from evrun._transport.pool import Connection, Pool
+from evrun._transport.pool import Pool
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get
 from evrun_api.models import CreateEvaluationLogRequest, CreateLogResponse, LogRequest
@@ -400,12 +402,12 @@ def test_threads_that_begin_together_share_one_connection_pool(
     api = FakeApi(200, {"detail": "x"})
     barrier = Barrier(8)
 
-    def make(_: Connection) -> httpx.Client:
+    def make(_: ConnectionSettings) -> httpx.Client:
         made.append(api.http_client())
         return made[-1]
 
-    monkeypatch.setattr(Connection, "client", make)
-    pool = Pool(Connection())
+    monkeypatch.setattr(http_clients, "new_client", make)
+    pool = Pool(ConnectionSettings())
 
     def client(_: int) -> httpx.Client:
         barrier.wait()

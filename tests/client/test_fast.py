@@ -214,7 +214,7 @@ def test_a_client_travels() -> None:
         client.projects.list()
         with pickle.loads(pickle.dumps(client)) as other:  # noqa: S301 - made here
             other.projects.list()
-            assert other._pool.connection.transport == "fast"
+            assert other._pool.settings.transport == "fast"
         client.projects.list()
         assert [each.connection for each in server.received] == [1, 2, 1]
 

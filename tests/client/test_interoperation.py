@@ -233,7 +233,7 @@ def test_an_async_client_runs_on_trio(server: Loopback) -> None:
     trio.run(main)
     trio.run(client.aclose)
     assert totals == [0] * 24
-    assert client._pool._kept == {}
+    assert client._pool._clients == {}
     assert len(server.seen) == 26
 
 

@@ -30,12 +30,14 @@ from evrun import (
     RateLimitedError,
     UnprocessableEntityError,
 )
-from evrun._transport.pool import Connection
+from evrun._transport import http_clients
 from evrun.testing import Server, seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from evrun._transport.connection_settings import ConnectionSettings
 
 LEAVING = SUPPORT / "log_at_exit.py"
 
@@ -84,7 +86,7 @@ def test_a_copy_has_every_setting(
     assert type(other) is cls
     assert other._config == client._config
     assert repr(other._config.api_key) == "'evk_…'"
-    assert other._pool.connection == client._pool.connection
+    assert other._pool.settings == client._pool.settings
     assert other._pool is not client._pool
 
 
@@ -247,16 +249,16 @@ def test_a_fork_while_another_thread_connects_does_not_hang(
 ) -> None:
     """A lock that another thread holds at the fork is not held in the child."""
     building, go_on = threading.Event(), threading.Event()
-    build = Connection.client
+    build = http_clients.new_client
     parent = os.getpid()
 
-    def slowly(connection: Connection) -> httpx.Client:
+    def slowly(settings: ConnectionSettings) -> httpx.Client:
         if os.getpid() == parent:
             building.set()
             assert go_on.wait(30)
-        return build(connection)
+        return build(settings)
 
-    monkeypatch.setattr(Connection, "client", slowly)
+    monkeypatch.setattr(http_clients, "new_client", slowly)
     with Evrun(api_key=KEY, base_url=server.base_url) as client, ThreadPoolExecutor(1) as threads:
         first = threads.submit(total, client)
         assert building.wait(30)
@@ -344,7 +346,7 @@ def test_an_async_client_outlives_event_loops(server: Loopback) -> None:
 
     for _ in range(4):
         asyncio.run(ask())
-        assert client._pool._kept == {}
+        assert client._pool._clients == {}
     asyncio.run(client.aclose())
     assert (server.connections, len(server.seen)) == (4, 12)
 
@@ -378,7 +380,7 @@ def test_an_async_client_may_be_closed_in_another_loop(server: Loopback) -> None
             await client.projects.list()
 
     asyncio.run(main())
-    assert client._pool._kept == {}
+    assert client._pool._clients == {}
 
 
 def test_a_loop_that_is_run_by_hand_is_closed_by_hand(server: Loopback) -> None:
@@ -390,7 +392,7 @@ def test_a_loop_that_is_run_by_hand_is_closed_by_hand(server: Loopback) -> None:
         loop.run_until_complete(client.aclose())
     finally:
         loop.close()
-    assert client._pool._kept == {}
+    assert client._pool._clients == {}
 
 
 def test_cancelling_leaves_a_client_that_works(server: Loopback) -> None:
@@ -435,7 +437,7 @@ def test_cancelling_one_call_leaves_the_others(server: Loopback) -> None:
             assert (await client.projects.list()).total == 0
             release.set()
             assert (await kept).total == 0
-        assert client._pool._kept == {}
+        assert client._pool._clients == {}
 
     asyncio.run(main())
     assert server.connections == 3
@@ -470,7 +472,7 @@ def test_a_server_that_is_gone_is_the_same_in_every_loop(server: Loopback) -> No
 
     asyncio.run(ask())
     asyncio.run(ask())
-    assert client._pool._kept == {}
+    assert client._pool._clients == {}
 
 
 # Threads.
@@ -564,7 +566,7 @@ def test_a_copy_finds_the_proxy_of_its_own_environment(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     client = cls(api_key=KEY, base_url="http://evrun.invalid/v4")
     content = pickle.dumps(client)
-    assert client._pool.connection.via is not None
+    assert client._pool.settings.via is not None
     monkeypatch.delenv("HTTP_PROXY")
     other = pickle.loads(content)  # noqa: S301 - our own bytes
-    assert other._pool.connection.via is None
+    assert other._pool.settings.via is None

@@ -18,13 +18,15 @@ from _support import SUPPORT
 from _support.client_kinds import WAYS, Way
 from _support.commands import new_key, serving
 from evrun import AsyncEvrun, Evrun
-from evrun._transport.pool import Connection
+from evrun._transport import http_clients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     import httpx
+
+    from evrun._transport.connection_settings import ConnectionSettings
 
 THREADS, TASKS = 32, 200
 LONG = (pytest.mark.soak, pytest.mark.timeout(600))
@@ -80,13 +82,13 @@ def test_many_threads_share_a_client(
 ) -> None:
     """32 threads log at the same time, through views: every log once, over one pool."""
     made: list[httpx.Client] = []
-    build = Connection.client
+    build = http_clients.new_client
 
-    def counted(connection: Connection) -> httpx.Client:
-        made.append(build(connection))
+    def counted(settings: ConnectionSettings) -> httpx.Client:
+        made.append(build(settings))
         return made[-1]
 
-    monkeypatch.setattr(Connection, "client", counted)
+    monkeypatch.setattr(http_clients, "new_client", counted)
     together = Barrier(THREADS)
 
     with Evrun(api_key=target.key, base_url=target.base_url, concurrency=THREADS) as client:

@@ -13,13 +13,11 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from evrun._bulk.threads import in_threads
-from evrun._transport.exchange import ANSWERS
+from evrun._transport.call_state import call_state
 from evrun.errors import InvalidRequestError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import httpx
 
     from evrun._bulk.plan import Gathered, ManyLogs, Outcome
     from evrun._calls.call import Call
@@ -181,11 +179,10 @@ def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
 
 
 def _outcome(call: Call[Any]) -> Outcome:
-    answers: list[httpx.Response] = []
-    before = ANSWERS.set(answers)
-    try:
-        return call.run(), answers[-1]
-    except (RequestError, InvalidRequestError) as error:
-        return error
-    finally:
-        ANSWERS.reset(before)
+    with call_state() as state:
+        try:
+            result = call.run()
+        except (RequestError, InvalidRequestError) as error:
+            return error
+    assert state.received is not None  # noqa: S101 - a result is made of an answer
+    return result, state.received

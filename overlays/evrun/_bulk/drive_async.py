@@ -13,14 +13,12 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from evrun._bulk.drive import check
-from evrun._transport.exchange import ANSWERS
+from evrun._transport.call_state import call_state
 from evrun.errors import InvalidRequestError, RequestError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterator, Sequence
-
-    import httpx
 
     from evrun._bulk.plan import Gathered, ManyLogs, Outcome
     from evrun._calls.call import Call
@@ -260,11 +258,10 @@ async def _outcomes(most: int, calls: Sequence[Call[Any]]) -> list[Outcome]:
 
 
 async def _outcome(call: Call[Any]) -> Outcome:
-    answers: list[httpx.Response] = []
-    before = ANSWERS.set(answers)
-    try:
-        return await call.run_async(), answers[-1]
-    except (RequestError, InvalidRequestError) as error:
-        return error
-    finally:
-        ANSWERS.reset(before)
+    with call_state() as state:
+        try:
+            result = await call.run_async()
+        except (RequestError, InvalidRequestError) as error:
+            return error
+    assert state.received is not None  # noqa: S101 - a result is made of an answer
+    return result, state.received

@@ -13,14 +13,15 @@ from attrs import evolve, frozen
 
 from evrun._calls.pages import Walk
 from evrun._calls.structure import MismatchError, structure
-from evrun._transport.exchange import COMPRESSED, EXTRA_QUERY, RAISED, RECEIVED, parser_error
+from evrun._transport.call_state import call_state
+from evrun._transport.exchange import parser_error
 from evrun.errors import EvrunError, InvalidRequestError
 from evrun_api.errors import UnexpectedStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
-    from evrun._transport.exchange import Query
+    from evrun._transport.settings import Query
     from evrun.results import Page
     from evrun_api.types import Response
 
@@ -84,31 +85,26 @@ class Call(Generic[R]):
         Before an answer came it can only be a body that is not JSON; after that, an answer that the
         contract does not allow.
         """
-        received_before, query_before = RECEIVED.set(None), EXTRA_QUERY.set(self.query)
-        compressed_before = COMPRESSED.set(self.compressed)
-        try:
-            yield
-        except EvrunError as error:
-            # It was raised below httpx and generated code, whose ten frames explain nothing.
-            raise error.with_traceback(None) from error.__cause__
-        except httpx.InvalidURL as error:
-            raise InvalidRequestError(
-                f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter values."
-            ) from error
-        except _GENERATED as error:
-            if error is RAISED.get():
-                raise
-            received = RECEIVED.get()
-            if received is None:
+        with call_state(query=self.query, compressed=self.compressed) as state:
+            try:
+                yield
+            except EvrunError as error:
+                # It was raised below httpx and generated code, whose ten frames explain nothing.
+                raise error.with_traceback(None) from error.__cause__
+            except httpx.InvalidURL as error:
                 raise InvalidRequestError(
-                    f"The request cannot be sent: {error}. Bodies are JSON: text, finite numbers, "
-                    "true, false, null, lists, and mappings with text keys."
+                    f"The request cannot be sent: {error}. Ask in parts, with fewer or shorter "
+                    "values."
                 ) from error
-            raise parser_error(_problem(error), received) from error
-        finally:
-            RECEIVED.reset(received_before)
-            EXTRA_QUERY.reset(query_before)
-            COMPRESSED.reset(compressed_before)
+            except _GENERATED as error:
+                if error is state.raised:
+                    raise
+                if state.received is None:
+                    raise InvalidRequestError(
+                        f"The request cannot be sent: {error}. Bodies are JSON: text, finite "
+                        "numbers, true, false, null, lists, and mappings with text keys."
+                    ) from error
+                raise parser_error(_problem(error), state.received) from error
 
 
 def bind(

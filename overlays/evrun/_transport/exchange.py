@@ -11,7 +11,6 @@ import gzip
 import json
 import re
 import uuid
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
@@ -19,7 +18,7 @@ from attrs import define, frozen
 
 from evrun import errors
 from evrun._headers import CAPABILITIES, IDEMPOTENCY_KEY
-from evrun._transport import failures
+from evrun._transport import call_state, failures
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.logging import log_attempt, log_decision, log_outcome
 from evrun._transport.retry import RETRIES_OFF, Fate, Wait, decide
@@ -33,25 +32,6 @@ if TYPE_CHECKING:
     from evrun._transport.settings import Options
 
     Exchange = Generator["Attempt | Wait", Outcome | None, httpx.Response]
-
-RECEIVED: ContextVar[httpx.Response | None] = ContextVar("evrun_received", default=None)
-"""The success that the current call got, for the error that its parser may raise."""
-
-RAISED: ContextVar[Exception | None] = ContextVar("evrun_raised", default=None)
-"""What a middleware, hook or transport of the user's raised: it reaches the caller as it is."""
-
-ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("evrun_answers", default=None)
-"""Where whoever asked for raw responses collects them."""
-
-Query = tuple[tuple[str, str], ...]
-
-EXTRA_QUERY: ContextVar[Query] = ContextVar("evrun_extra_query", default=())
-"""Query parameters of the current call that OpenAPI cannot declare: generated code leaves them out.
-"""
-
-COMPRESSED: ContextVar[bool] = ContextVar("evrun_compressed", default=False)
-"""Whether the body of the current call is compressed: its server has announced that it reads that.
-"""
 
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
@@ -190,7 +170,8 @@ def exchange(
 
 def prepare(request: httpx.Request, options: Options) -> httpx.Request:
     """Return `request` with what the options add, and a key that all its attempts share."""
-    if extra := (*EXTRA_QUERY.get(), *options.query):
+    state = call_state.current()
+    if extra := (*state.query, *options.query):
         params = [*request.url.params.multi_items(), *extra]
         request.url = request.url.copy_with(params=params)
     request.headers.update(options.headers)
@@ -198,7 +179,7 @@ def prepare(request: httpx.Request, options: Options) -> httpx.Request:
         request.headers.setdefault(IDEMPOTENCY_KEY, str(uuid.uuid4()))
     if options.body:
         request = _with_body(request, _merged(request, options.body))
-    if COMPRESSED.get() and len(request.content) >= _WORTH_COMPRESSING:
+    if state.compressed and len(request.content) >= _WORTH_COMPRESSING:
         request.headers["Content-Encoding"] = "gzip"
         # The fastest level: it leaves a fifth of usual logs, and the best one an eighth.
         request = _with_body(request, gzip.compress(request.content, compresslevel=1, mtime=0))
@@ -263,9 +244,7 @@ def _with_body(request: httpx.Request, content: bytes) -> httpx.Request:
 
 def _received(response: httpx.Response, trail: Trail) -> httpx.Response:
     response.extensions["evrun"] = trail
-    RECEIVED.set(response)
-    if (answers := ANSWERS.get()) is not None:
-        answers.append(response)
+    call_state.current().received = response
     return response
 
 

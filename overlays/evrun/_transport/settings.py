@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
 import httpx
 from attrs import evolve, field, frozen
@@ -20,8 +20,7 @@ from evrun._transport.retry import OnUnknown, RetryPolicy
 from evrun._transport.shown import shown
 from evrun.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    Query = tuple[tuple[str, str], ...]
+Query: TypeAlias = tuple[tuple[str, str], ...]
 
 DEFAULT_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 """Seconds: 5 to connect; 60 for each read and write, and to wait for a free connection."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
-from evrun._transport.exchange import RAISED, Attempt, exchange
+from evrun._transport import call_state
+from evrun._transport.exchange import Attempt, exchange
 from evrun._transport.lookups import mended
 from evrun._transport.proxies import VIA
 from evrun._transport.reading import read, read_async
@@ -43,8 +44,8 @@ def _around(middleware: Callable[[httpx.Request, S], R], send: S) -> Callable[[h
 
 def _mark(request: httpx.Request, pool: Pool | AsyncPool) -> None:
     """Let errors know of a proxy on the way."""
-    if pool.connection.via is not None:
-        request.extensions = {**request.extensions, VIA: pool.connection.via}
+    if pool.settings.via is not None:
+        request.extensions = {**request.extensions, VIA: pool.settings.via}
 
 
 _GRACE = 0.1
@@ -61,7 +62,7 @@ class Transport(httpx.BaseTransport):
         self._announced = announced
         self._clock = clock
         self._send: Send = self._once
-        for middleware in reversed(pool.connection.middleware):
+        for middleware in reversed(pool.settings.middleware):
             self._send = _around(cast("Middleware", middleware), self._send)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -87,7 +88,7 @@ class Transport(httpx.BaseTransport):
         except httpx.HTTPError as error:
             return error
         except Exception as error:
-            RAISED.set(error)
+            call_state.current().raised = error
             raise
 
     def _once(self, request: httpx.Request) -> httpx.Response:
@@ -156,7 +157,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         self._announced = announced
         self._clock = clock
         self._send: AsyncSend = self._once
-        for middleware in reversed(pool.connection.middleware):
+        for middleware in reversed(pool.settings.middleware):
             self._send = _around(cast("AsyncMiddleware", middleware), self._send)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -182,7 +183,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         except httpx.HTTPError as error:
             return error
         except Exception as error:
-            RAISED.set(error)
+            call_state.current().raised = error
             raise
 
     async def _within(self, seconds: float, request: httpx.Request) -> httpx.Response:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from evrun import Evrun
-from evrun._transport.pool import Connection
+from evrun._transport.connection_settings import ConnectionSettings
+from evrun._transport.http_clients import new_client
 from evrun._transport.proxies import from_environment
 from evrun.cli.diagnosis import Exchange, Reach
 from evrun.errors import ConfigurationError, EvrunError
@@ -49,7 +50,7 @@ def ask_health(root: str, timeout: float) -> Exchange:
     seen: dict[str, Any] = {}
     try:
         with (
-            Connection().towards(url).client() as client,
+            new_client(ConnectionSettings().towards(url)) as client,
             client.stream("GET", url, follow_redirects=False, timeout=timeout) as response,
         ):
             seen = {**_tls(response), "headers": dict(response.headers)}

@@ -1,6 +1,6 @@
-"""pyreqwest's clients for `transport="fast"`: the settings of a `Connection`, and limits of time.
+"""pyreqwest's clients for `transport="fast"`: connection settings, and time limits.
 
-Only `_fast` imports this.
+Only `http_clients` and `transport` import this, when they need it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import httpx
 from attrs import frozen
 
 from evrun._transport.clock import TIME_LEFT
-from evrun._transport.pool import TRUSTED
+from evrun._transport.tls import TRUSTED
 from evrun.errors import ConfigurationError
 
 try:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from pyreqwest.client import Client, SyncClient
 
-    from evrun._transport.pool import Connection
+    from evrun._transport.connection_settings import ConnectionSettings
 
-_KEPT: Final = 16
+_MOST_CLIENTS: Final = 16
 """Clients with limits of their own that a transport keeps, each with its connections."""
 _IDLE: Final = timedelta(seconds=5)
 """How long an unused connection is kept: as long as httpx does."""
@@ -120,45 +120,45 @@ class Clients(Generic[C]):
 
     def __init__(self, make: Callable[[float | None, float | None], C]) -> None:
         self._make = make
-        self._kept: OrderedDict[tuple[float | None, float | None], C] = OrderedDict()
+        self._clients: OrderedDict[tuple[float | None, float | None], C] = OrderedDict()
         self._lock = Lock()
 
     def get(self, limits: Limits) -> C:
         """Return a client with these limits. Raises `ConfigurationError`."""
         key = limits.connect, limits.read
         with self._lock:
-            client = self._kept.get(key)
+            client = self._clients.get(key)
             if client is None:
-                client = self._kept[key] = self._make(*key)
-                if len(self._kept) > _KEPT:
+                client = self._clients[key] = self._make(*key)
+                if len(self._clients) > _MOST_CLIENTS:
                     # Not closed: it lives on for as long as a request is under way in it.
-                    self._kept.popitem(last=False)
+                    self._clients.popitem(last=False)
             else:
-                self._kept.move_to_end(key)
+                self._clients.move_to_end(key)
             return client
 
     def pop_all(self) -> list[C]:
         """Return all clients, for closing, and forget them."""
         with self._lock:
-            clients = list(self._kept.values())
-            self._kept.clear()
+            clients = list(self._clients.values())
+            self._clients.clear()
         return clients
 
 
-def clients(connection: Connection) -> Clients[SyncClient]:
+def clients(settings: ConnectionSettings) -> Clients[SyncClient]:
     """Return the clients of a synchronous transport."""
     return Clients(
         lambda connect, read: _started(
-            lambda: _configured(SyncClientBuilder(), connection, connect, read).build()
+            lambda: _configured(SyncClientBuilder(), settings, connect, read).build()
         )
     )
 
 
-def async_clients(connection: Connection) -> Clients[Client]:
+def async_clients(settings: ConnectionSettings) -> Clients[Client]:
     """Like `clients`, for an asynchronous one."""
     return Clients(
         lambda connect, read: _started(
-            lambda: _configured(ClientBuilder(), connection, connect, read).build()
+            lambda: _configured(ClientBuilder(), settings, connect, read).build()
         )
     )
 
@@ -184,26 +184,28 @@ def _started(start: Callable[[], C]) -> C:
         ) from error
 
 
-def check(connection: Connection) -> None:
+def check(settings: ConnectionSettings) -> None:
     """Raise `ConfigurationError` for a setting that pyreqwest does not have."""
-    if isinstance(connection.verify, ssl.SSLContext):
+    if isinstance(settings.verify, ssl.SSLContext):
         raise ConfigurationError(
             'verify=<SSLContext> cannot be carried over to transport="fast". Pass verify=<path of '
             'the certificates> and cert=…, or leave transport="fast" out.'
         )
-    if isinstance(connection.proxy, httpx.Proxy) and connection.proxy.ssl_context is not None:
+    if isinstance(settings.proxy, httpx.Proxy) and settings.proxy.ssl_context is not None:
         raise ConfigurationError(
             'proxy=<Proxy with an ssl_context> cannot be carried over to transport="fast". Leave '
             "one of them out."
         )
-    if not connection.trust_env and (names := [name for name in TRUSTED if name in os.environ]):
+    if not settings.trust_env and (names := [name for name in TRUSTED if name in os.environ]):
         raise ConfigurationError(
             f'trust_env=False: transport="fast" follows {names[0]} all the same. Unset it, or '
             'leave transport="fast" out.'
         )
 
 
-def _configured(builder: B, connection: Connection, connect: float | None, read: float | None) -> B:
+def _configured(
+    builder: B, settings: ConnectionSettings, connect: float | None, read: float | None
+) -> B:
     builder = (
         builder.follow_redirects(enable=False)
         .referer(enable=False)
@@ -214,33 +216,33 @@ def _configured(builder: B, connection: Connection, connect: float | None, read:
         .deflate(enable=False)
         .zstd(enable=False)
         .http2(enable=False)
-        .pool_max_idle_per_host(connection.concurrency)
+        .pool_max_idle_per_host(settings.concurrency)
         .pool_idle_timeout(_IDLE)
     )
     if connect is not None:
         builder = builder.connect_timeout(timedelta(seconds=connect))
     if read is not None:
         builder = builder.read_timeout(timedelta(seconds=read))
-    return _trusting(_proxied(builder, connection), connection)
+    return _trusting(_proxied(builder, settings), settings)
 
 
-def _proxied(builder: B, connection: Connection) -> B:
-    if connection.via is None:
+def _proxied(builder: B, settings: ConnectionSettings) -> B:
+    if settings.via is None:
         return builder.no_proxy()  # the environment has been read
-    proxy = connection.via.proxy
+    proxy = settings.via.proxy
     made = ProxyBuilder.all(str(proxy.url)).headers(proxy.headers.multi_items())
     return builder.proxy(made if proxy.auth is None else made.basic_auth(*proxy.auth))
 
 
-def _trusting(builder: B, connection: Connection) -> B:
+def _trusting(builder: B, settings: ConnectionSettings) -> B:
     """Return the builder with the certificates to trust and to show.
 
     pyreqwest trusts the system's besides, or those of SSL_CERT_FILE and SSL_CERT_DIR instead.
     """
-    verify, cert = connection.verify, connection.cert
+    verify, cert = settings.verify, settings.cert
     named = any(name in os.environ for name in TRUSTED)
     if isinstance(verify, str) or cert is not None or named:
-        connection.tls()  # it says what is wrong with a file: pyreqwest takes an empty one
+        settings.tls_context()  # it says what is wrong with a file: pyreqwest takes an empty one
     if verify is False:
         builder = builder.danger_accept_invalid_certs(enable=True)
     elif isinstance(verify, str):

@@ -1,6 +1,6 @@
-"""`transport="fast"`: pyreqwest below httpx. How its clients are made is in `_fast_clients`.
+"""`transport="fast"`: pyreqwest below httpx. `clients` makes its clients.
 
-Only `_connection` imports this, when it is asked for: pyreqwest is an optional extra.
+Only `http_clients` imports this, when it is needed: pyreqwest is an optional extra.
 
 pyreqwest's own transport for httpx would not do. It adds httpx's time limits up to a single one,
 and calls a request that was sent and never answered one that could not connect, which would be sent
@@ -20,7 +20,7 @@ import httpx
 from evrun._transport.pyreqwest.clients import Limits, async_clients, clients, end, seconds
 from evrun.errors import ConfigurationError
 
-# After `_fast_clients`, which says what to install.
+# After `clients`, which says what to install.
 from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError  # isort: skip
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from pyreqwest.response import BaseResponse, Response, SyncResponse
 
-    from evrun._transport.pool import Connection
+    from evrun._transport.connection_settings import ConnectionSettings
 
 R = TypeVar("R", bound="BaseRequestBuilder")
 
@@ -44,10 +44,10 @@ R = TypeVar("R", bound="BaseRequestBuilder")
 class FastTransport(httpx.BaseTransport):
     """Sends the requests of an `httpx.Client`."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._clients = clients(connection)
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._clients = clients(settings)
         # A pool of its own, because clients with different limits share it.
-        self._free = Semaphore(connection.concurrency)
+        self._free = Semaphore(settings.concurrency)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer as soon as its head is there. Raises httpx's errors."""
@@ -103,9 +103,9 @@ class _Body(httpx.SyncByteStream):
 class AsyncFastTransport(httpx.AsyncBaseTransport):
     """Sends the requests of an `httpx.AsyncClient` in one event loop."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._clients = async_clients(connection)
-        self._free = asyncio.Semaphore(connection.concurrency)
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._clients = async_clients(settings)
+        self._free = asyncio.Semaphore(settings.concurrency)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Like `FastTransport.handle_request`, awaited."""
