@@ -8,7 +8,6 @@ from evrun._bulk.drive import perform
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
 from evrun.resources._evaluation_calls import EvaluationCalls, Status
-from evrun.resources._evaluations_async import AsyncEvaluations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
-
-__all__ = ["AsyncEvaluations", "Evaluations"]
 
 
 class Evaluations:
@@ -134,11 +131,12 @@ class Evaluations:
         concurrency: int = 8,
         batch_size: int | None = None,
     ) -> Iterator[LoggedItem]:
-        """Like `log_many`, and yield what became of each when it is known and an item was taken.
+        """Log any number of outputs; yield what became of each, in order, while others are sent.
 
-        A failed item is yielded, not raised. Two batches are in memory at most. Nothing is sent
-        before you iterate. If you leave early, what was taken is sent; leave the awaited form
-        within `contextlib.aclosing`, which waits for that.
+        The arguments are those of `log_many`. A failed item is yielded, not raised. At most two
+        batches are in memory. Nothing is sent before you iterate. If you leave the loop early, the
+        items taken so far are sent. In async code, iterate within `contextlib.aclosing`: it waits
+        for that.
         """
         many = ManyLogs(
             self._calls,

@@ -27,7 +27,7 @@ from evrun_api.api.logs import logs_get, logs_list, logs_update, logs_update_by_
 from evrun_api.models import UpdateLogRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from datetime import date
 
     from evrun.sorting import LogSort
@@ -40,7 +40,9 @@ EvaluatorFilter = (
 )
 
 
-class _Calls:
+class LogCalls:
+    """One method for each operation; `Logs` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -144,7 +146,7 @@ class Logs:
     """The operations on logs: `client.logs`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = LogCalls(client)
 
     def get(self, log_id: LogId | PlainStr) -> Log:
         """Return a log."""
@@ -251,113 +253,7 @@ class Logs:
         error: str | None = None,
         duration: float | None = None,
     ) -> Log:
-        """Like `update`, for the log that was given this `reference_id`."""
+        """Complete the log that was given this `reference_id`; the arguments are those of `update`."""
         return self._calls.update_by_reference(
             reference_id, output=output, error=error, duration=duration
         ).run()
-
-
-class AsyncLogs:
-    """Like `Logs`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def get(self, log_id: LogId | PlainStr) -> Log:
-        """Like `Logs.get`, awaited."""
-        return await self._calls.get(log_id).run_async()
-
-    async def list(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
-        page: int = 0,
-        size: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Log]:
-        """Like `Logs.list`, awaited."""
-        return await self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run_async()
-
-    def iter_all(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
-        page_size: int = 100,
-    ) -> AsyncIterator[Log]:
-        """Like `Logs.iter_all`, to iterate over with `async for`."""
-        return self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=0,
-            size=page_size,
-        ).records_async()
-
-    async def update(
-        self,
-        log_id: LogId | PlainStr,
-        *,
-        output: str | None = None,
-        error: str | None = None,
-        duration: float | None = None,
-    ) -> Log:
-        """Like `Logs.update`, awaited."""
-        return await self._calls.update(
-            log_id, output=output, error=error, duration=duration
-        ).run_async()
-
-    async def update_by_reference(
-        self,
-        reference_id: str,
-        *,
-        output: str | None = None,
-        error: str | None = None,
-        duration: float | None = None,
-    ) -> Log:
-        """Like `Logs.update_by_reference`, awaited."""
-        return await self._calls.update_by_reference(
-            reference_id, output=output, error=error, duration=duration
-        ).run_async()

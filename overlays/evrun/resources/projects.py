@@ -15,7 +15,7 @@ from evrun_api.api.projects import projects_create, projects_get, projects_list
 from evrun_api.models import CreateProjectRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from evrun.sorting import Order
     from evrun_api import AuthenticatedClient
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SortBy = Literal["created_at", "updated_at", "name"]
 
 
-class _Calls:
+class ProjectCalls:
+    """One method for each operation; `Projects` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -80,7 +82,7 @@ class Projects:
     """The operations on projects: `client.projects`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = ProjectCalls(client)
 
     def create(
         self,
@@ -142,64 +144,3 @@ class Projects:
             page=0,
             size=page_size,
         ).records()
-
-
-class AsyncProjects:
-    """Like `Projects`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def create(
-        self,
-        *,
-        name: str,
-        directory_id: DirectoryId | PlainStr | None = None,
-    ) -> Project:
-        """Like `Projects.create`, awaited."""
-        return await self._calls.create(name=name, directory_id=directory_id).run_async()
-
-    async def get(self, project_id: ProjectId | PlainStr) -> Project:
-        """Like `Projects.get`, awaited."""
-        return await self._calls.get(project_id).run_async()
-
-    async def list(
-        self,
-        *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
-        page: int = 0,
-        size: int = 10,
-        cursor: str | None = None,
-    ) -> Page[Project]:
-        """Like `Projects.list`, awaited."""
-        return await self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run_async()
-
-    def iter_all(
-        self,
-        *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
-        page_size: int = 100,
-    ) -> AsyncIterator[Project]:
-        """Like `Projects.iter_all`, to iterate over with `async for`."""
-        return self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=0,
-            size=page_size,
-        ).records_async()

@@ -1,0 +1,89 @@
+# Derived by scripts/derive_async.py from overlays/evrun/resources/projects.py.
+# Do not edit: change that file and run `python scripts/derive_async.py`.
+
+"""Projects: where runs, configs and logs belong.
+
+The calls are awaited.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evrun.resources.projects import ProjectCalls, SortBy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from evrun.ids import DirectoryId, PlainStr, ProjectId
+    from evrun.results import Page, Project
+    from evrun.sorting import Order
+    from evrun_api import AuthenticatedClient
+
+
+class AsyncProjects:
+    """The operations on projects: `client.projects`."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self._calls = ProjectCalls(client)
+
+    async def create(
+        self,
+        *,
+        name: str,
+        directory_id: DirectoryId | PlainStr | None = None,
+    ) -> Project:
+        """Create a project. Its name must be new in the organisation, else `ConflictError`."""
+        return await self._calls.create(name=name, directory_id=directory_id).run_async()
+
+    async def get(self, project_id: ProjectId | PlainStr) -> Project:
+        """Return a project."""
+        return await self._calls.get(project_id).run_async()
+
+    async def list(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page: int = 0,
+        size: int = 10,
+        cursor: str | None = None,
+    ) -> Page[Project]:
+        """Return a page of projects; pages count from 0.
+
+        `filter` is a part of the name, `user_filter` of a user's name or address; case does not
+        matter. `cursor`: as in `AsyncEvaluations.list`.
+        """
+        return await self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=page,
+            size=size,
+            cursor=cursor,
+        ).run_async()
+
+    def iter_all(
+        self,
+        *,
+        filter: str | None = None,
+        user_filter: str | None = None,
+        sort_by: SortBy = "created_at",
+        order: Order = "desc",
+        page_size: int = 100,
+    ) -> AsyncIterator[Project]:
+        """Yield projects, a request for each `page_size`; otherwise as `list`.
+
+        Projects that are created or changed meanwhile: as in `AsyncEvaluations.iter_all`.
+        """
+        return self._calls.list(
+            filter=filter,
+            user_filter=user_filter,
+            sort_by=sort_by,
+            order=order,
+            page=0,
+            size=page_size,
+        ).records_async()
