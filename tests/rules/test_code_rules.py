@@ -20,6 +20,7 @@ from evrun.resources import (
     projects,
     sessions,
 )
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -177,6 +178,18 @@ def test_every_public_method_is_documented() -> None:
             assert getattr(method, "__doc__", None) or not callable(method), name
     for kind in offered:
         assert not [each for each in public(kind).values() if "Like `" in (each.__doc__ or "")]
+
+
+def test_every_filter_is_sent() -> None:
+    """A keyword that a `TypedDict` of filters declares is read where the list is bound."""
+    for calls, filters in (
+        (EvaluationCalls, RunFilters),
+        (logs.LogCalls, logs.LogFilters),
+        (projects.ProjectCalls, projects.ProjectFilters),
+    ):
+        source = inspect.getsource(calls.list)
+        unread = [name for name in filters.__annotations__ if f'filters.get("{name}"' not in source]
+        assert unread == []
 
 
 def test_the_package_exports_its_names_and_nothing_else() -> None:

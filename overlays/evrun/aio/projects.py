@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evrun.resources.projects import ProjectCalls, SortBy
+from evrun.resources.projects import ProjectCalls, ProjectFilters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import Unpack
 
     from evrun.ids import DirectoryId, PlainStr, ProjectId
     from evrun.results import Page, Project
-    from evrun.sorting import Order
     from evrun_api import AuthenticatedClient
 
 
@@ -43,47 +43,26 @@ class AsyncProjects:
     async def list(
         self,
         *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
         page: int = 0,
         size: int = 10,
         cursor: str | None = None,
+        **filters: Unpack[ProjectFilters],
     ) -> Page[Project]:
         """Return a page of projects; pages count from 0.
 
-        `filter` is a part of the name, `user_filter` of a user's name or address; case does not
-        matter. `cursor`: as in `AsyncEvaluations.list`.
+        - `filters`: which projects, in which order: the keywords that `ProjectFilters` documents.
+        - `cursor`: the `next_cursor` of an earlier page, as in `AsyncEvaluations.list`.
         """
-        return await self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run_async()
+        return await self._calls.list(page=page, size=size, cursor=cursor, **filters).run_async()
 
     def iter_all(
         self,
         *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
         page_size: int = 100,
+        **filters: Unpack[ProjectFilters],
     ) -> AsyncIterator[Project]:
-        """Yield projects, a request for each `page_size`; otherwise as `list`.
+        """Yield projects, a request for each `page_size`; `filters` as in `list`.
 
         Projects that are created or changed meanwhile: as in `AsyncEvaluations.iter_all`.
         """
-        return self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=0,
-            size=page_size,
-        ).records_async()
+        return self._calls.list(page=0, size=page_size, cursor=None, **filters).records_async()
