@@ -1,6 +1,7 @@
 """evrun: log external generations to Humanloop v4 evaluation runs, safely. Unofficial."""
 
 from evrun._version import __version__
+from evrun.aio.run import AsyncRun
 from evrun.client import AsyncEvrun, Evrun
 from evrun.errors import (
     AmbiguousDisconnectError,
@@ -61,7 +62,7 @@ from evrun.logged import (
     LogsFailedError,
     LogsStoppedError,
 )
-from evrun.run import AsyncRun, Run
+from evrun.run import Run
 from evrun.sorting import EvaluatorSort, FeedbackSort
 
 __all__ = [

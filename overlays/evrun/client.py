@@ -30,18 +30,28 @@ if TYPE_CHECKING:
 
     from evrun._transport.retry import OnUnknown
     from evrun._transport.settings import Config
+    from evrun.aio.datapoints import AsyncDatapoints
+    from evrun.aio.datasets import AsyncDatasets
+    from evrun.aio.evaluations import AsyncEvaluations
+    from evrun.aio.evaluators import AsyncEvaluators
+    from evrun.aio.logs import AsyncLogs
+    from evrun.aio.model_configs import AsyncModelConfigs
+    from evrun.aio.projects import AsyncProjects
+    from evrun.aio.raw import AsyncRawEvrun
+    from evrun.aio.run import AsyncRun
+    from evrun.aio.sessions import AsyncSessions
     from evrun.ids import EvaluationRunId, PlainStr
     from evrun.middleware import AsyncMiddleware, Middleware
-    from evrun.raw import AsyncRawEvrun, RawEvrun
-    from evrun.resources.datapoints import AsyncDatapoints, Datapoints
-    from evrun.resources.datasets import AsyncDatasets, Datasets
-    from evrun.resources.evaluations import AsyncEvaluations, Evaluations
-    from evrun.resources.evaluators import AsyncEvaluators, Evaluators
-    from evrun.resources.logs import AsyncLogs, Logs
-    from evrun.resources.model_configs import AsyncModelConfigs, ModelConfigs
-    from evrun.resources.projects import AsyncProjects, Projects
-    from evrun.resources.sessions import AsyncSessions, Sessions
-    from evrun.run import AsyncRun, Run
+    from evrun.raw import RawEvrun
+    from evrun.resources.datapoints import Datapoints
+    from evrun.resources.datasets import Datasets
+    from evrun.resources.evaluations import Evaluations
+    from evrun.resources.evaluators import Evaluators
+    from evrun.resources.logs import Logs
+    from evrun.resources.model_configs import ModelConfigs
+    from evrun.resources.projects import Projects
+    from evrun.resources.sessions import Sessions
+    from evrun.run import Run
     from evrun.server.hosting.embedded import EmbeddedServer
 
 
@@ -344,69 +354,69 @@ class AsyncEvrun(BaseClient[AsyncPool]):
     @property
     def with_raw_response(self) -> AsyncRawEvrun:
         """Like `Evrun.with_raw_response`; the methods are awaited."""
-        from evrun.raw import AsyncRawEvrun
+        from evrun.aio.raw import AsyncRawEvrun
 
         return AsyncRawEvrun(self)
 
     @cached_property
     def evaluations(self) -> AsyncEvaluations:
         """Evaluation runs, and what is logged to them."""
-        from evrun.resources.evaluations import AsyncEvaluations
+        from evrun.aio.evaluations import AsyncEvaluations
 
         return AsyncEvaluations(self.generated, self._announced)
 
     @cached_property
     def projects(self) -> AsyncProjects:
         """Projects."""
-        from evrun.resources.projects import AsyncProjects
+        from evrun.aio.projects import AsyncProjects
 
         return AsyncProjects(self.generated)
 
     @cached_property
     def datasets(self) -> AsyncDatasets:
         """Datasets and their datapoints."""
-        from evrun.resources.datasets import AsyncDatasets
+        from evrun.aio.datasets import AsyncDatasets
 
         return AsyncDatasets(self.generated)
 
     @cached_property
     def datapoints(self) -> AsyncDatapoints:
         """Single datapoints."""
-        from evrun.resources.datapoints import AsyncDatapoints
+        from evrun.aio.datapoints import AsyncDatapoints
 
         return AsyncDatapoints(self.generated)
 
     @cached_property
     def evaluators(self) -> AsyncEvaluators:
         """Evaluators."""
-        from evrun.resources.evaluators import AsyncEvaluators
+        from evrun.aio.evaluators import AsyncEvaluators
 
         return AsyncEvaluators(self.generated)
 
     @cached_property
     def model_configs(self) -> AsyncModelConfigs:
         """Model configs."""
-        from evrun.resources.model_configs import AsyncModelConfigs
+        from evrun.aio.model_configs import AsyncModelConfigs
 
         return AsyncModelConfigs(self.generated)
 
     @cached_property
     def logs(self) -> AsyncLogs:
         """Logs."""
-        from evrun.resources.logs import AsyncLogs
+        from evrun.aio.logs import AsyncLogs
 
         return AsyncLogs(self.generated)
 
     @cached_property
     def sessions(self) -> AsyncSessions:
         """Sessions."""
-        from evrun.resources.sessions import AsyncSessions
+        from evrun.aio.sessions import AsyncSessions
 
         return AsyncSessions(self.generated)
 
     def run(self, evaluation_id: EvaluationRunId | PlainStr) -> AsyncRun:
         """Like `Evrun.run`; the helper's methods are awaited."""
-        from evrun.run import AsyncRun
+        from evrun.aio.run import AsyncRun
 
         return AsyncRun(self.evaluations, evaluation_id)
 

@@ -1,7 +1,7 @@
 """`client.with_raw_response`: the same calls, with the answer as it came beside the result.
 
-    raw = client.with_raw_response.evaluations.log(run.id, datapoint_id="…", log={"output":
-    "Paris"}) raw.parsed.id, raw.headers["X-Request-ID"], raw.attempts
+    raw = client.with_raw_response.evaluations.get(run.id)
+    raw.parsed.id, raw.headers["X-Request-ID"], raw.attempts
 
 Each method has the arguments of the one that it wraps. The `iter_…` methods and `log_many` have no
 raw form, because they make many calls: use `list` with the `next_cursor` of the page before, and
@@ -11,7 +11,7 @@ raw form, because they make many calls: use `list` with the `next_cursor` of the
 from __future__ import annotations
 
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     import httpx
 
     from evrun._transport.call_state import CallState
-    from evrun.client import AsyncEvrun, Evrun
-    from evrun.resources.datapoints import AsyncDatapoints, Datapoints
-    from evrun.resources.datasets import AsyncDatasets, Datasets
-    from evrun.resources.evaluations import AsyncEvaluations, Evaluations
-    from evrun.resources.evaluators import AsyncEvaluators, Evaluators
-    from evrun.resources.logs import AsyncLogs, Logs
-    from evrun.resources.model_configs import AsyncModelConfigs, ModelConfigs
-    from evrun.resources.projects import AsyncProjects, Projects
-    from evrun.resources.sessions import AsyncSessions, Sessions
+    from evrun.resources.datapoints import Datapoints
+    from evrun.resources.datasets import Datasets
+    from evrun.resources.evaluations import Evaluations
+    from evrun.resources.evaluators import Evaluators
+    from evrun.resources.logs import Logs
+    from evrun.resources.model_configs import ModelConfigs
+    from evrun.resources.projects import Projects
+    from evrun.resources.sessions import Sessions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,7 +105,7 @@ def _raw_response(parsed: T, state: CallState) -> RawResponse[T]:
 
 
 class RawEvaluations:
-    """Like `Evaluations`, with the answers."""
+    """The calls of `Evaluations`, with their answers."""
 
     def __init__(self, evaluations: Evaluations) -> None:
         self.log = raw(evaluations.log)
@@ -122,7 +121,7 @@ class RawEvaluations:
 
 
 class RawProjects:
-    """Like `Projects`, with the answers."""
+    """The calls of `Projects`, with their answers."""
 
     def __init__(self, projects: Projects) -> None:
         self.create = raw(projects.create)
@@ -131,7 +130,7 @@ class RawProjects:
 
 
 class RawDatasets:
-    """Like `Datasets`, with the answers."""
+    """The calls of `Datasets`, with their answers."""
 
     def __init__(self, datasets: Datasets) -> None:
         self.create = raw(datasets.create)
@@ -143,14 +142,14 @@ class RawDatasets:
 
 
 class RawDatapoints:
-    """Like `Datapoints`, with the answers."""
+    """The calls of `Datapoints`, with their answers."""
 
     def __init__(self, datapoints: Datapoints) -> None:
         self.get = raw(datapoints.get)
 
 
 class RawEvaluators:
-    """Like `Evaluators`, with the answers."""
+    """The calls of `Evaluators`, with their answers."""
 
     def __init__(self, evaluators: Evaluators) -> None:
         self.create = raw(evaluators.create)
@@ -161,7 +160,7 @@ class RawEvaluators:
 
 
 class RawModelConfigs:
-    """Like `ModelConfigs`, with the answers."""
+    """The calls of `ModelConfigs`, with their answers."""
 
     def __init__(self, model_configs: ModelConfigs) -> None:
         self.register = raw(model_configs.register)
@@ -169,7 +168,7 @@ class RawModelConfigs:
 
 
 class RawLogs:
-    """Like `Logs`, with the answers."""
+    """The calls of `Logs`, with their answers."""
 
     def __init__(self, logs: Logs) -> None:
         self.get = raw(logs.get)
@@ -179,7 +178,7 @@ class RawLogs:
 
 
 class RawSessions:
-    """Like `Sessions`, with the answers."""
+    """The calls of `Sessions`, with their answers."""
 
     def __init__(self, sessions: Sessions) -> None:
         self.create = raw(sessions.create)
@@ -187,177 +186,69 @@ class RawSessions:
         self.list = raw(sessions.list)
 
 
+class Resources(Protocol):
+    """What a client has, of which this makes the raw form."""
+
+    @property
+    def evaluations(self) -> Evaluations: ...
+    @property
+    def projects(self) -> Projects: ...
+    @property
+    def datasets(self) -> Datasets: ...
+    @property
+    def datapoints(self) -> Datapoints: ...
+    @property
+    def evaluators(self) -> Evaluators: ...
+    @property
+    def model_configs(self) -> ModelConfigs: ...
+    @property
+    def logs(self) -> Logs: ...
+    @property
+    def sessions(self) -> Sessions: ...
+
+
 class RawEvrun:
     """The resources of an `Evrun`, with the answers."""
 
-    def __init__(self, client: Evrun) -> None:
+    def __init__(self, client: Resources) -> None:
         self._client = client
 
     @cached_property
     def evaluations(self) -> RawEvaluations:
-        """Like `Evrun.evaluations`."""
+        """The calls of `Evrun.evaluations`, with their answers."""
         return RawEvaluations(self._client.evaluations)
 
     @cached_property
     def projects(self) -> RawProjects:
-        """Like `Evrun.projects`."""
+        """The calls of `Evrun.projects`, with their answers."""
         return RawProjects(self._client.projects)
 
     @cached_property
     def datasets(self) -> RawDatasets:
-        """Like `Evrun.datasets`."""
+        """The calls of `Evrun.datasets`, with their answers."""
         return RawDatasets(self._client.datasets)
 
     @cached_property
     def datapoints(self) -> RawDatapoints:
-        """Like `Evrun.datapoints`."""
+        """The calls of `Evrun.datapoints`, with their answers."""
         return RawDatapoints(self._client.datapoints)
 
     @cached_property
     def evaluators(self) -> RawEvaluators:
-        """Like `Evrun.evaluators`."""
+        """The calls of `Evrun.evaluators`, with their answers."""
         return RawEvaluators(self._client.evaluators)
 
     @cached_property
     def model_configs(self) -> RawModelConfigs:
-        """Like `Evrun.model_configs`."""
+        """The calls of `Evrun.model_configs`, with their answers."""
         return RawModelConfigs(self._client.model_configs)
 
     @cached_property
     def logs(self) -> RawLogs:
-        """Like `Evrun.logs`."""
+        """The calls of `Evrun.logs`, with their answers."""
         return RawLogs(self._client.logs)
 
     @cached_property
     def sessions(self) -> RawSessions:
-        """Like `Evrun.sessions`."""
+        """The calls of `Evrun.sessions`, with their answers."""
         return RawSessions(self._client.sessions)
-
-
-class AsyncRawEvaluations:
-    """Like `RawEvaluations`, awaited."""
-
-    def __init__(self, evaluations: AsyncEvaluations) -> None:
-        self.log = async_raw(evaluations.log)
-        self.log_batch = async_raw(evaluations.log_batch)
-        self.result = async_raw(evaluations.result)
-        self.get = async_raw(evaluations.get)
-        self.list_datapoints = async_raw(evaluations.list_datapoints)
-        self.create = async_raw(evaluations.create)
-        self.update_status = async_raw(evaluations.update_status)
-        self.add_evaluators = async_raw(evaluations.add_evaluators)
-        self.list = async_raw(evaluations.list)
-        self.list_all_for_project = async_raw(evaluations.list_all_for_project)
-
-
-class AsyncRawProjects:
-    """Like `RawProjects`, awaited."""
-
-    def __init__(self, projects: AsyncProjects) -> None:
-        self.create = async_raw(projects.create)
-        self.get = async_raw(projects.get)
-        self.list = async_raw(projects.list)
-
-
-class AsyncRawDatasets:
-    """Like `RawDatasets`, awaited."""
-
-    def __init__(self, datasets: AsyncDatasets) -> None:
-        self.create = async_raw(datasets.create)
-        self.get = async_raw(datasets.get)
-        self.list = async_raw(datasets.list)
-        self.list_datapoints = async_raw(datasets.list_datapoints)
-        self.create_datapoints = async_raw(datasets.create_datapoints)
-        self.create_datapoints_from_logs = async_raw(datasets.create_datapoints_from_logs)
-
-
-class AsyncRawDatapoints:
-    """Like `RawDatapoints`, awaited."""
-
-    def __init__(self, datapoints: AsyncDatapoints) -> None:
-        self.get = async_raw(datapoints.get)
-
-
-class AsyncRawEvaluators:
-    """Like `RawEvaluators`, awaited."""
-
-    def __init__(self, evaluators: AsyncEvaluators) -> None:
-        self.create = async_raw(evaluators.create)
-        self.get = async_raw(evaluators.get)
-        self.list = async_raw(evaluators.list)
-        self.update = async_raw(evaluators.update)
-        self.delete = async_raw(evaluators.delete)
-
-
-class AsyncRawModelConfigs:
-    """Like `RawModelConfigs`, awaited."""
-
-    def __init__(self, model_configs: AsyncModelConfigs) -> None:
-        self.register = async_raw(model_configs.register)
-        self.get = async_raw(model_configs.get)
-
-
-class AsyncRawLogs:
-    """Like `RawLogs`, awaited."""
-
-    def __init__(self, logs: AsyncLogs) -> None:
-        self.get = async_raw(logs.get)
-        self.list = async_raw(logs.list)
-        self.update = async_raw(logs.update)
-        self.update_by_reference = async_raw(logs.update_by_reference)
-
-
-class AsyncRawSessions:
-    """Like `RawSessions`, awaited."""
-
-    def __init__(self, sessions: AsyncSessions) -> None:
-        self.create = async_raw(sessions.create)
-        self.get = async_raw(sessions.get)
-        self.list = async_raw(sessions.list)
-
-
-class AsyncRawEvrun:
-    """The resources of an `AsyncEvrun`, with the answers."""
-
-    def __init__(self, client: AsyncEvrun) -> None:
-        self._client = client
-
-    @cached_property
-    def evaluations(self) -> AsyncRawEvaluations:
-        """Like `AsyncEvrun.evaluations`."""
-        return AsyncRawEvaluations(self._client.evaluations)
-
-    @cached_property
-    def projects(self) -> AsyncRawProjects:
-        """Like `AsyncEvrun.projects`."""
-        return AsyncRawProjects(self._client.projects)
-
-    @cached_property
-    def datasets(self) -> AsyncRawDatasets:
-        """Like `AsyncEvrun.datasets`."""
-        return AsyncRawDatasets(self._client.datasets)
-
-    @cached_property
-    def datapoints(self) -> AsyncRawDatapoints:
-        """Like `AsyncEvrun.datapoints`."""
-        return AsyncRawDatapoints(self._client.datapoints)
-
-    @cached_property
-    def evaluators(self) -> AsyncRawEvaluators:
-        """Like `AsyncEvrun.evaluators`."""
-        return AsyncRawEvaluators(self._client.evaluators)
-
-    @cached_property
-    def model_configs(self) -> AsyncRawModelConfigs:
-        """Like `AsyncEvrun.model_configs`."""
-        return AsyncRawModelConfigs(self._client.model_configs)
-
-    @cached_property
-    def logs(self) -> AsyncRawLogs:
-        """Like `AsyncEvrun.logs`."""
-        return AsyncRawLogs(self._client.logs)
-
-    @cached_property
-    def sessions(self) -> AsyncRawSessions:
-        """Like `AsyncEvrun.sessions`."""
-        return AsyncRawSessions(self._client.sessions)

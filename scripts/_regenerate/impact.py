@@ -194,7 +194,7 @@ def _around(
         named = f"{file.stem}.{node.name}"
         if reached:
             yield from reached
-        elif module.startswith("evrun.resources.") and named in public:
+        elif module.startswith(("evrun.resources.", "evrun.aio.")) and named in public:
             yield named
         else:
             yield ".".join([module, *owners, node.name])

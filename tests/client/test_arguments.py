@@ -141,3 +141,17 @@ def test_a_slip_is_named_before_anything_is_sent(
         call(evrun)
     assert sentence in str(caught.value)
     assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda evrun: evrun.evaluations.list("pr_1", statusfilter=["running"]),
+        lambda evrun: evrun.logs.iter_all("pr_1", cursor="c"),
+        lambda evrun: evrun.projects.iter_all(page=1),
+    ],
+)
+def test_a_filter_that_there_is_not_is_a_type_error(call: Callable[[Evrun], object]) -> None:
+    """A misspelt filter is refused, as Python refuses it: it would let everything pass."""
+    with client(FakeApi()) as evrun, pytest.raises(TypeError):
+        call(evrun)

@@ -12,7 +12,7 @@ import pytest
 from _support.fake_api import BASE_URL, KEY
 from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running
 from evrun import AsyncEvrun, Evrun, NotFoundError
-from evrun.raw import AsyncRawEvrun, RawEvrun, RawResponse
+from evrun.raw import RawEvrun, RawResponse
 from evrun.results import CreatedLog
 
 if TYPE_CHECKING:
@@ -74,13 +74,6 @@ def test_a_raw_twin_is_the_method_with_the_same_signature(client: Evrun | AsyncE
             assert inspect.signature(twin) == inspect.signature(original)
             assert twin.__doc__ == original.__doc__
             assert inspect.iscoroutinefunction(twin) == inspect.iscoroutinefunction(original)
-
-
-def test_both_raw_clients_have_the_same_resources() -> None:
-    """Sync and async are mirrors here too."""
-    assert [name for name in vars(RawEvrun) if not name.startswith("_")] == [
-        name for name in vars(AsyncRawEvrun) if not name.startswith("_")
-    ]
 
 
 class BusyOnce:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import derive_async
 from evrun import Evrun
 from evrun.errors import NotFoundError
 
@@ -105,6 +106,7 @@ def test_an_operation_of_the_contract(tmp_path: Path) -> None:
     regenerate(tmp_path)
     resource = overlay / "evrun" / "resources" / "sessions.py"
     resource.write_text(extended(resource.read_text(encoding="utf-8")), encoding="utf-8")
+    assert derive_async.main(["--overlay", str(overlay)]) == 0
     # Another word in the contract makes it look again, now with the new methods in place.
     spec.write_text(spec.read_text().replace("Close a session", "Close it"), encoding="utf-8")
     assert "unaffected, of" in regenerate(tmp_path)
@@ -120,10 +122,10 @@ def test_an_operation_of_the_contract(tmp_path: Path) -> None:
 
 
 def extended(source: str) -> str:
-    """Return the resource with the README's methods at the end of its three classes."""
+    """Return the resource with the README's methods at the end of its two classes."""
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     lines = source.splitlines(keepends=True)
-    places = zip(("_Calls", "Sessions", "AsyncSessions"), (1, 2, 3), strict=True)
+    places = zip(("SessionCalls", "Sessions"), (1, 2), strict=True)
     for name, number in sorted(places, reverse=True, key=lambda each: classes[each[0]].lineno):
         method = textwrap.indent(textwrap.dedent(python(number)), "    ")
         lines.insert(classes[name].end_lineno or 0, f"\n{method}")

@@ -8,10 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 import evrun
-from evrun import client, errors, ids, run
+from evrun import AsyncEvrun, Evrun, errors, ids, run
 from evrun.resources import (
     datapoints,
     datasets,
@@ -22,6 +20,7 @@ from evrun.resources import (
     projects,
     sessions,
 )
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +28,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = ROOT / "overlays" / "evrun"
 MODULES = sorted(OVERLAY.rglob("*.py"))
-RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs, projects, sessions)
+OFFERED = (
+    (datapoints, "Datapoints"),
+    (datasets, "Datasets"),
+    (evaluations, "Evaluations"),
+    (evaluators, "Evaluators"),
+    (logs, "Logs"),
+    (model_configs, "ModelConfigs"),
+    (projects, "Projects"),
+    (sessions, "Sessions"),
+    (run, "Run"),
+)
+"""What the clients offer."""
 
 # Imports run one way: a room may import itself and the rooms above its line, which stand below it.
 # Those for type-checkers only count too.
@@ -43,9 +53,9 @@ ROOMS = (
     ("_calls",),
     ("_bulk",),
     ("resources",),
-    ("run",),
+    ("run", "raw", "aio"),
     ("_client",),
-    ("client", "raw"),
+    ("client",),
     ("",),  # evrun/__init__.py
     ("transfer", "testing"),
     ("cli", "__main__"),
@@ -97,7 +107,7 @@ def test_generated_code_is_imported_in_few_places() -> None:
 
     `evrun doctor` reads the contract's hash.
     """
-    allowed = {"_calls", "_bulk", "resources", "_client.py", "run.py"}
+    allowed = {"_calls", "_bulk", "resources", "aio", "_client.py", "run.py"}
     for path in MODULES:
         place = path.relative_to(OVERLAY).parts[0]
         tops = {name.split(".")[0] for name in imports(path)}
@@ -128,17 +138,6 @@ def test_a_module_is_one_concept() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, path
 
 
-def pairs() -> Iterator[tuple[type[Any], type[Any]]]:
-    for module in (client, run, *RESOURCES):
-        for name, kind in vars(module).items():
-            mirror = getattr(module, f"Async{name}", None)
-            if mirror is not None and inspect.isclass(kind) and kind.__module__ == module.__name__:
-                yield kind, mirror
-
-
-PAIRS = list(pairs())
-
-
 def public(kind: type[Any]) -> dict[str, Any]:
     renamed = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
     members = {renamed.get(name, name): value for name, value in vars(kind).items()}
@@ -149,45 +148,48 @@ def public(kind: type[Any]) -> dict[str, Any]:
     }
 
 
-BY_KIND = {"http_client", "transport", "middleware", "items"}
+BY_KIND = {"http_client", "transport", "middleware"}
 """Parameters that take another type in a client that is awaited."""
 
 
-def test_there_is_an_async_mirror_of_every_resource() -> None:
-    """The pairs below are all of them: both clients, the bound run, and every resource."""
-    assert len(PAIRS) == 2 + len(RESOURCES)
+def test_both_clients_are_mirrors() -> None:
+    """The same names with the same parameters, defaults and results, awaited or not.
 
-
-@pytest.mark.parametrize(("sync", "awaited"), PAIRS, ids=lambda kind: kind.__name__)
-def test_sync_and_async_are_mirrors(sync: type[Any], awaited: type[Any]) -> None:
-    """The same names with the same parameters, defaults and results, awaited or not."""
-    assert list(public(sync)) == list(public(awaited))
-    for name, method in public(sync).items():
+    The clients are written by hand. What they offer is derived.
+    """
+    assert list(public(AsyncEvrun)) == list(public(Evrun))
+    for name, method in public(Evrun).items():
         if not inspect.isfunction(method):
             continue
-        mirror = public(awaited)[name]
+        mirror = public(AsyncEvrun)[name]
         ours, theirs = inspect.signature(method), inspect.signature(mirror)
         expected = [p for p in ours.parameters.values() if p.name not in BY_KIND]
         assert [p for p in theirs.parameters.values() if p.name not in BY_KIND] == expected, name
-        if name.startswith("iter_"):
-            assert theirs.return_annotation == f"Async{ours.return_annotation}", name
-        elif name not in {"run", "local"}:
+        if name not in {"run", "local"}:
             assert ours.return_annotation == theirs.return_annotation, name
             assert inspect.iscoroutinefunction(mirror), name
 
 
-@pytest.mark.parametrize(("sync", "awaited"), PAIRS, ids=lambda kind: kind.__name__)
-def test_every_public_method_is_documented(sync: type[Any], awaited: type[Any]) -> None:
-    """A method says what it does; its mirror says "Like `X`, awaited."."""
-    for name, method in public(sync).items():
-        assert getattr(method, "__doc__", None) or not callable(method), name
-        mirror = public(awaited)[name]
-        if inspect.iscoroutinefunction(mirror):
-            assert mirror.__doc__ == f"Like `{sync.__name__}.{name}`, awaited."
-        elif name.startswith("iter_"):
-            assert mirror.__doc__ == (
-                f"Like `{sync.__name__}.{name}`, to iterate over with `async for`."
-            )
+def test_every_public_method_is_documented() -> None:
+    """A method says what it does. A text in a hover is not "Like X": nobody sees X there."""
+    offered = [getattr(module, name) for module, name in OFFERED]
+    for kind in (Evrun, AsyncEvrun, *offered):
+        for name, method in public(kind).items():
+            assert getattr(method, "__doc__", None) or not callable(method), name
+    for kind in offered:
+        assert not [each for each in public(kind).values() if "Like `" in (each.__doc__ or "")]
+
+
+def test_every_filter_is_sent() -> None:
+    """A keyword that a `TypedDict` of filters declares is read where the list is bound."""
+    for calls, filters in (
+        (EvaluationCalls, RunFilters),
+        (logs.LogCalls, logs.LogFilters),
+        (projects.ProjectCalls, projects.ProjectFilters),
+    ):
+        source = inspect.getsource(calls.list)
+        unread = [name for name in filters.__annotations__ if f'filters.get("{name}"' not in source]
+        assert unread == []
 
 
 def test_the_package_exports_its_names_and_nothing_else() -> None:

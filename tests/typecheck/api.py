@@ -68,3 +68,14 @@ def mistakes(client: Evrun) -> None:
     client.evaluations.log(7, datapoint_id="1", log={})  # error
     client.evaluations.log("evrun_1", "1", {})  # error
     client.evaluations.update_status("evrun_1", status="done")  # error
+
+
+def filters(client: Evrun, made: AsyncEvrun) -> None:
+    """A list's filters are checked by name and by type, also where all pages are read."""
+    client.evaluations.list("pr_1", status_filter=["running"], sort=["status.asc"], page=1)
+    client.evaluations.list("pr_1", status_filter=["done"])  # error
+    client.evaluations.list("pr_1", statusfilter=["running"])  # error
+    client.logs.iter_all("pr_1", search="Paris", page_size=10)
+    client.logs.iter_all("pr_1", serach="Paris")  # error
+    made.projects.iter_all(sort_by="name", order="asc")
+    made.projects.iter_all(sort_by="size")  # error

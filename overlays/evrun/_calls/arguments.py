@@ -7,12 +7,14 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from evrun._calls.fitting import fitted
+from evrun._calls.fitting import fitted, nearest
 from evrun._transport.json_data import described
 from evrun.errors import InvalidRequestError
 from evrun_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evrun.ids import Id
 
 T = TypeVar("T")
@@ -20,6 +22,16 @@ X = TypeVar("X", bound=str)
 
 MOST: Final = 1_000_000
 """Values in one list: what yields more may never end."""
+
+
+def check_names(filters: Mapping[str, object], declared: type) -> None:
+    """Raise `TypeError` for a keyword that the `TypedDict` does not declare.
+
+    It would be dropped otherwise, and the list would hold more than was asked for.
+    """
+    for name in filters.keys() - declared.__annotations__.keys():
+        close = nearest(name, [*declared.__annotations__])
+        raise TypeError(f"unexpected keyword argument {name!r}{close}")
 
 
 def given(value: T | None) -> T | Unset:

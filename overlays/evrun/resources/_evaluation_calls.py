@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from attrs import evolve
 
 from evrun._calls import bodies
 from evrun._calls.arguments import (
+    check_names,
     given,
     given_day,
     given_filter,
@@ -68,11 +69,36 @@ from evrun_api.models import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
+    from typing import Unpack
 
+    from evrun.ids import PlainStr
     from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
 
 Status = Literal["pending", "running", "completed", "cancelled"]
+
+
+class RunFilters(TypedDict, total=False):
+    """Which runs `Evaluations.list` and `Evaluations.iter_all` return, and in which order.
+
+    A run matches a filter if it has one of the values, and must match all filters.
+    """
+
+    evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None
+    """These runs only."""
+    start_date: date | None
+    """Created on this day (UTC) or later."""
+    end_date: date | None
+    """Created before this day (UTC)."""
+    evaluatee_id: EvaluateeId | PlainStr | None
+    """Runs of this evaluatee."""
+    sort: Iterable[RunSort] | None
+    """Columns as `dataset.asc`, `config.desc`, `status.asc`, or an `EvaluatorSort`. The first one
+    sorts first."""
+    id_filter: Iterable[EvaluationRunId | PlainStr] | None
+    dataset_filter: Iterable[str] | None
+    config_filter: Iterable[str] | None
+    status_filter: Iterable[Status] | None
 
 
 class EvaluationCalls:
@@ -254,34 +280,28 @@ class EvaluationCalls:
         self,
         project_id: object,
         *,
-        evaluation_ids: Iterable[object] | None,
-        start_date: date | None,
-        end_date: date | None,
-        evaluatee_id: object,
-        sort: Iterable[RunSort] | None,
-        id_filter: Iterable[object] | None,
-        dataset_filter: Iterable[str] | None,
-        config_filter: Iterable[str] | None,
-        status_filter: Iterable[Status] | None,
         page: int,
         size: int,
-        cursor: str | None = None,
+        cursor: str | None,
+        **filters: Unpack[RunFilters],
     ) -> Call[Page[EvaluationRun]]:
+        check_names(filters, RunFilters)
+        sort = filters.get("sort")
         call = bind(
             Page[EvaluationRun],
             evaluations_list.sync_detailed,
             evaluations_list.asyncio_detailed,
             client=self._client,
             project_id=ProjectId.parse(project_id, "project_id"),
-            id=given_id_filter(EvaluationRunId, evaluation_ids, "evaluation_ids"),
-            start_date=given_day(start_date, "start_date"),
-            end_date=given_day(end_date, "end_date"),
-            evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
+            id=given_id_filter(EvaluationRunId, filters.get("evaluation_ids"), "evaluation_ids"),
+            start_date=given_day(filters.get("start_date"), "start_date"),
+            end_date=given_day(filters.get("end_date"), "end_date"),
+            evaluatee_id=given_id(EvaluateeId, filters.get("evaluatee_id"), "evaluatee_id"),
             sort=run_sort(sort),
-            id_filter=given_id_filter(EvaluationRunId, id_filter, "id_filter"),
-            dataset_filter=given_filter(dataset_filter, "dataset_filter"),
-            config_filter=given_filter(config_filter, "config_filter"),
-            status_filter=given_filter(status_filter, "status_filter"),
+            id_filter=given_id_filter(EvaluationRunId, filters.get("id_filter"), "id_filter"),
+            dataset_filter=given_filter(filters.get("dataset_filter"), "dataset_filter"),
+            config_filter=given_filter(filters.get("config_filter"), "config_filter"),
+            status_filter=given_filter(filters.get("status_filter"), "status_filter"),
             page=page,
             size=size,
             cursor=given(cursor),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from evrun_api import AuthenticatedClient
 
 
-class _Calls:
+class DatapointCalls:
+    """One method for each operation; `Datapoints` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -31,19 +33,8 @@ class Datapoints:
     """The operations on single datapoints: `client.datapoints`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = DatapointCalls(client)
 
     def get(self, datapoint_id: DatapointId | PlainStr) -> Datapoint:
         """Return a datapoint."""
         return self._calls.get(datapoint_id).run()
-
-
-class AsyncDatapoints:
-    """Like `Datapoints`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def get(self, datapoint_id: DatapointId | PlainStr) -> Datapoint:
-        """Like `Datapoints.get`, awaited."""
-        return await self._calls.get(datapoint_id).run_async()

@@ -25,7 +25,7 @@ from evrun_api.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from evrun_api import AuthenticatedClient
 
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 Body = list[CreateDatapointRequest] | CreateDatapointsByLogsRequest
 
 
-class _Calls:
+class DatasetCalls:
+    """One method for each operation; `Datasets` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -122,7 +124,7 @@ class Datasets:
     """The operations on datasets: `client.datasets`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = DatasetCalls(client)
 
     def create(
         self,
@@ -188,70 +190,3 @@ class Datasets:
     ) -> tuple[Datapoint, ...]:
         """Add datapoints with the inputs and messages of logs, and their output as the target."""
         return self._calls.create_datapoints_from_logs(dataset_id, log_ids=log_ids).run()
-
-
-class AsyncDatasets:
-    """Like `Datasets`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def create(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        name: str,
-        description: str,
-    ) -> Dataset:
-        """Like `Datasets.create`, awaited."""
-        return await self._calls.create(project_id, name=name, description=description).run_async()
-
-    async def get(self, dataset_id: DatasetId | PlainStr) -> Dataset:
-        """Like `Datasets.get`, awaited."""
-        return await self._calls.get(dataset_id).run_async()
-
-    async def list(self) -> tuple[Dataset, ...]:
-        """Like `Datasets.list`, awaited."""
-        return await self._calls.list().run_async()
-
-    async def list_datapoints(
-        self,
-        dataset_id: DatasetId | PlainStr,
-        *,
-        page: int = 0,
-        size: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Datapoint]:
-        """Like `Datasets.list_datapoints`, awaited."""
-        return await self._calls.list_datapoints(
-            dataset_id, page=page, size=size, cursor=cursor
-        ).run_async()
-
-    def iter_datapoints(
-        self,
-        dataset_id: DatasetId | PlainStr,
-        *,
-        page_size: int = 100,
-    ) -> AsyncIterator[Datapoint]:
-        """Like `Datasets.iter_datapoints`, to iterate over with `async for`."""
-        return self._calls.list_datapoints(dataset_id, page=0, size=page_size).records_async()
-
-    async def create_datapoints(
-        self,
-        dataset_id: DatasetId | PlainStr,
-        *,
-        datapoints: Iterable[CreateDatapointRequest | Mapping[str, Any]],
-    ) -> tuple[Datapoint, ...]:
-        """Like `Datasets.create_datapoints`, awaited."""
-        return await self._calls.create_datapoints(dataset_id, datapoints=datapoints).run_async()
-
-    async def create_datapoints_from_logs(
-        self,
-        dataset_id: DatasetId | PlainStr,
-        *,
-        log_ids: Iterable[LogId | PlainStr],
-    ) -> tuple[Datapoint, ...]:
-        """Like `Datasets.create_datapoints_from_logs`, awaited."""
-        return await self._calls.create_datapoints_from_logs(
-            dataset_id, log_ids=log_ids
-        ).run_async()

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 from evrun._bulk.drive import perform
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, Status
-from evrun.resources._evaluations_async import AsyncEvaluations
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
+    from typing import Unpack
 
     from evrun._transport.exchange import Announced
     from evrun.ids import (
@@ -36,11 +35,10 @@ if TYPE_CHECKING:
         LogOutcomes,
         Page,
     )
-    from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
 
-__all__ = ["AsyncEvaluations", "Evaluations"]
+__all__ = ["Evaluations", "RunFilters", "Status"]
 
 
 class Evaluations:
@@ -134,11 +132,12 @@ class Evaluations:
         concurrency: int = 8,
         batch_size: int | None = None,
     ) -> Iterator[LoggedItem]:
-        """Like `log_many`, and yield what became of each when it is known and an item was taken.
+        """Log any number of outputs; yield what became of each, in order, while others are sent.
 
-        A failed item is yielded, not raised. Two batches are in memory at most. Nothing is sent
-        before you iterate. If you leave early, what was taken is sent; leave the awaited form
-        within `contextlib.aclosing`, which waits for that.
+        The arguments are those of `log_many`. A failed item is yielded, not raised. At most two
+        batches are in memory. Nothing is sent before you iterate. If you leave the loop early, the
+        items taken so far are sent. In async code, iterate within `contextlib.aclosing`: it waits
+        for that.
         """
         many = ManyLogs(
             self._calls,
@@ -273,61 +272,28 @@ class Evaluations:
         self,
         project_id: ProjectId | PlainStr,
         *,
-        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[RunSort] | None = None,
-        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
-        dataset_filter: Iterable[str] | None = None,
-        config_filter: Iterable[str] | None = None,
-        status_filter: Iterable[Status] | None = None,
         page: int = 0,
         size: int = 50,
         cursor: str | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Page[EvaluationRun]:
         """Return a page of a project's runs; pages count from 0.
 
-        - `start_date`, `end_date`: created on the first day or later, and before the second (UTC).
-        - `sort`: columns as `dataset.asc`, `config.desc`, `status.asc`, or an `EvaluatorSort`; the
-          first one sorts first.
-        - `…_filter`: runs match any of the values given; several filters must all match.
+        - `filters`: which runs, and `sort`: the keywords that `RunFilters` documents.
         - `cursor`: the `next_cursor` of an earlier page, with the same other arguments. The page
           begins behind the last run of that one, whatever was created, deleted or changed since;
           `page` then counts from there: leave it out.
         """
-        return self._calls.list(
-            project_id,
-            evaluation_ids=evaluation_ids,
-            start_date=start_date,
-            end_date=end_date,
-            evaluatee_id=evaluatee_id,
-            sort=sort,
-            id_filter=id_filter,
-            dataset_filter=dataset_filter,
-            config_filter=config_filter,
-            status_filter=status_filter,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run()
+        return self._calls.list(project_id, page=page, size=size, cursor=cursor, **filters).run()
 
     def iter_all(
         self,
         project_id: ProjectId | PlainStr,
         *,
-        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[RunSort] | None = None,
-        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
-        dataset_filter: Iterable[str] | None = None,
-        config_filter: Iterable[str] | None = None,
-        status_filter: Iterable[Status] | None = None,
         page_size: int = 100,
+        **filters: Unpack[RunFilters],
     ) -> Iterator[EvaluationRun]:
-        """Yield a project's runs, a request for each `page_size`; otherwise as `list`.
+        """Yield a project's runs, a request for each `page_size`; `filters` as in `list`.
 
         A run that matches from the first request to the last comes exactly once, whatever is
         created, deleted or changed meanwhile, also by the loop. What comes into the list meanwhile
@@ -338,18 +304,7 @@ class Evaluations:
         `MissedRecordsWarning`.
         """
         return self._calls.list(
-            project_id,
-            evaluation_ids=evaluation_ids,
-            start_date=start_date,
-            end_date=end_date,
-            evaluatee_id=evaluatee_id,
-            sort=sort,
-            id_filter=id_filter,
-            dataset_filter=dataset_filter,
-            config_filter=config_filter,
-            status_filter=status_filter,
-            page=0,
-            size=page_size,
+            project_id, page=0, size=page_size, cursor=None, **filters
         ).records()
 
     def list_all_for_project(

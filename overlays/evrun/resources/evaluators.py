@@ -34,7 +34,9 @@ ReturnType = Literal["boolean", "number", "select", "multi_select", "text"]
 EvaluatorKind = Literal["python", "llm", "human", "external"]
 
 
-class _Calls:
+class EvaluatorCalls:
+    """One method for each operation; `Evaluators` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -133,7 +135,7 @@ class Evaluators:
     """The operations on evaluators: `client.evaluators`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = EvaluatorCalls(client)
 
     def create(
         self,
@@ -195,66 +197,3 @@ class Evaluators:
     def delete(self, evaluator_id: EvaluatorId | PlainStr) -> None:
         """Delete an evaluator."""
         return self._calls.delete(evaluator_id).run()
-
-
-class AsyncEvaluators:
-    """Like `Evaluators`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def create(
-        self,
-        *,
-        name: str,
-        description: str,
-        arguments_type: ArgumentsType,
-        return_type: ReturnType,
-        type: EvaluatorKind = "external",
-        code: str | None = None,
-        model_config: Mapping[str, Any] | None = None,
-    ) -> Evaluator:
-        """Like `Evaluators.create`, awaited."""
-        return await self._calls.create(
-            name=name,
-            description=description,
-            arguments_type=arguments_type,
-            return_type=return_type,
-            type=type,
-            code=code,
-            model_config=model_config,
-        ).run_async()
-
-    async def get(self, evaluator_id: EvaluatorId | PlainStr) -> Evaluator:
-        """Like `Evaluators.get`, awaited."""
-        return await self._calls.get(evaluator_id).run_async()
-
-    async def list(self) -> tuple[Evaluator, ...]:
-        """Like `Evaluators.list`, awaited."""
-        return await self._calls.list().run_async()
-
-    async def update(
-        self,
-        evaluator_id: EvaluatorId | PlainStr,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        arguments_type: ArgumentsType | None = None,
-        return_type: ReturnType | None = None,
-        code: str | None = None,
-        model_config: Mapping[str, Any] | None = None,
-    ) -> Evaluator:
-        """Like `Evaluators.update`, awaited."""
-        return await self._calls.update(
-            evaluator_id,
-            name=name,
-            description=description,
-            arguments_type=arguments_type,
-            return_type=return_type,
-            code=code,
-            model_config=model_config,
-        ).run_async()
-
-    async def delete(self, evaluator_id: EvaluatorId | PlainStr) -> None:
-        """Like `Evaluators.delete`, awaited."""
-        return await self._calls.delete(evaluator_id).run_async()

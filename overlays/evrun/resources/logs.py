@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from attrs import evolve
 
 from evrun._calls import bodies
 from evrun._calls.arguments import (
+    check_names,
     filter_texts,
     filter_values,
     given,
@@ -27,8 +28,9 @@ from evrun_api.api.logs import logs_get, logs_list, logs_update, logs_update_by_
 from evrun_api.models import UpdateLogRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from datetime import date
+    from typing import Unpack
 
     from evrun.sorting import LogSort
     from evrun_api import AuthenticatedClient
@@ -40,7 +42,35 @@ EvaluatorFilter = (
 )
 
 
-class _Calls:
+class LogFilters(TypedDict, total=False):
+    """Which logs `Logs.list` and `Logs.iter_all` return, and in which order.
+
+    A log matches a filter if it has one of the values, and must match all filters.
+    """
+
+    search: str | None
+    """A part of an input or of the output; case does not matter."""
+    metadata_search: str | None
+    """A part of the metadata; case does not matter."""
+    version_status: VersionStatus | None
+    start_date: date | None
+    """Created at this day or moment (UTC) or later."""
+    end_date: date | None
+    """Created before this day or moment (UTC)."""
+    sort: Iterable[LogSort] | None
+    """Columns as `source.asc`, `model.desc`, `timestamp.desc`, or a `FeedbackSort`. The first one
+    sorts first."""
+    source_filter: Iterable[str] | None
+    model_filter: Iterable[str] | None
+    feedback_filter: FeedbackFilter | None
+    """By kind, as `{"rating": ["good"]}`; the newest of a kind counts."""
+    evaluator_filter: EvaluatorFilter | None
+    """Verdicts by evaluator, as `{"evfn_…": [True]}`."""
+
+
+class LogCalls:
+    """One method for each operation; `Logs` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -57,39 +87,35 @@ class _Calls:
         self,
         project_id: object,
         *,
-        search: str | None,
-        metadata_search: str | None,
-        version_status: VersionStatus | None,
-        start_date: date | None,
-        end_date: date | None,
-        sort: Iterable[LogSort] | None,
-        source_filter: Iterable[str] | None,
-        model_filter: Iterable[str] | None,
-        feedback_filter: FeedbackFilter | None,
-        evaluator_filter: EvaluatorFilter | None,
         page: int,
         size: int,
-        cursor: str | None = None,
+        cursor: str | None,
+        **filters: Unpack[LogFilters],
     ) -> Call[Page[Log]]:
+        check_names(filters, LogFilters)
+        sort = filters.get("sort")
         call = bind(
             Page[Log],
             logs_list.sync_detailed,
             logs_list.asyncio_detailed,
             client=self._client,
             project_id=ProjectId.parse(project_id, "project_id"),
-            search=given_text(search, "search"),
-            metadata_search=given_text(metadata_search, "metadata_search"),
-            version_status=given(version_status),
-            start_date=given_moment(start_date, "start_date"),
-            end_date=given_moment(end_date, "end_date"),
+            search=given_text(filters.get("search"), "search"),
+            metadata_search=given_text(filters.get("metadata_search"), "metadata_search"),
+            version_status=given(filters.get("version_status")),
+            start_date=given_moment(filters.get("start_date"), "start_date"),
+            end_date=given_moment(filters.get("end_date"), "end_date"),
             sort=log_sort(sort),
-            source_filter=given_filter(source_filter, "source_filter"),
-            model_filter=given_filter(model_filter, "model_filter"),
+            source_filter=given_filter(filters.get("source_filter"), "source_filter"),
+            model_filter=given_filter(filters.get("model_filter"), "model_filter"),
             page=page,
             size=size,
             cursor=given(cursor),
         )
-        named = (*_by_feedback(feedback_filter or {}), *_by_verdict(evaluator_filter or {}))
+        named = (
+            *_by_feedback(filters.get("feedback_filter") or {}),
+            *_by_verdict(filters.get("evaluator_filter") or {}),
+        )
         return evolve(call, query=named, reordered=sort is not None)
 
     def update(
@@ -144,7 +170,7 @@ class Logs:
     """The operations on logs: `client.logs`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = LogCalls(client)
 
     def get(self, log_id: LogId | PlainStr) -> Log:
         """Return a log."""
@@ -154,82 +180,31 @@ class Logs:
         self,
         project_id: ProjectId | PlainStr,
         *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
         page: int = 0,
         size: int = 50,
         cursor: str | None = None,
+        **filters: Unpack[LogFilters],
     ) -> Page[Log]:
         """Return a page of a project's logs; pages count from 0.
 
-        - `search`: a part of an input or of the output; case does not matter.
-        - `start_date`, `end_date`: created at this day or moment or later, and before that (UTC).
-        - `sort`: columns as `source.asc`, `model.desc`, `timestamp.desc`, or a `FeedbackSort`; the
-          first one sorts first.
-        - `…_filter`: logs match any of the values given; several filters must all match.
-        - `feedback_filter`: by kind, as `{"rating": ["good"]}`; the newest of a kind counts.
-        - `evaluator_filter`: verdicts by evaluator, as `{"evfn_…": [True]}`.
-        - `cursor`: as in `Evaluations.list`.
+        - `filters`: which logs, and `sort`: the keywords that `LogFilters` documents.
+        - `cursor`: the `next_cursor` of an earlier page, as in `Evaluations.list`.
         """
-        return self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run()
+        return self._calls.list(project_id, page=page, size=size, cursor=cursor, **filters).run()
 
     def iter_all(
         self,
         project_id: ProjectId | PlainStr,
         *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
         page_size: int = 100,
+        **filters: Unpack[LogFilters],
     ) -> Iterator[Log]:
-        """Yield a project's logs, a request for each `page_size`; otherwise as `list`.
+        """Yield a project's logs, a request for each `page_size`; `filters` as in `list`.
 
         Logs that are added, deleted or changed meanwhile: as in `Evaluations.iter_all`.
         """
         return self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=0,
-            size=page_size,
+            project_id, page=0, size=page_size, cursor=None, **filters
         ).records()
 
     def update(
@@ -251,113 +226,7 @@ class Logs:
         error: str | None = None,
         duration: float | None = None,
     ) -> Log:
-        """Like `update`, for the log that was given this `reference_id`."""
+        """Complete the log that was given this `reference_id`, with the arguments of `update`."""
         return self._calls.update_by_reference(
             reference_id, output=output, error=error, duration=duration
         ).run()
-
-
-class AsyncLogs:
-    """Like `Logs`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def get(self, log_id: LogId | PlainStr) -> Log:
-        """Like `Logs.get`, awaited."""
-        return await self._calls.get(log_id).run_async()
-
-    async def list(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
-        page: int = 0,
-        size: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Log]:
-        """Like `Logs.list`, awaited."""
-        return await self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run_async()
-
-    def iter_all(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        search: str | None = None,
-        metadata_search: str | None = None,
-        version_status: VersionStatus | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        sort: Iterable[LogSort] | None = None,
-        source_filter: Iterable[str] | None = None,
-        model_filter: Iterable[str] | None = None,
-        feedback_filter: FeedbackFilter | None = None,
-        evaluator_filter: EvaluatorFilter | None = None,
-        page_size: int = 100,
-    ) -> AsyncIterator[Log]:
-        """Like `Logs.iter_all`, to iterate over with `async for`."""
-        return self._calls.list(
-            project_id,
-            search=search,
-            metadata_search=metadata_search,
-            version_status=version_status,
-            start_date=start_date,
-            end_date=end_date,
-            sort=sort,
-            source_filter=source_filter,
-            model_filter=model_filter,
-            feedback_filter=feedback_filter,
-            evaluator_filter=evaluator_filter,
-            page=0,
-            size=page_size,
-        ).records_async()
-
-    async def update(
-        self,
-        log_id: LogId | PlainStr,
-        *,
-        output: str | None = None,
-        error: str | None = None,
-        duration: float | None = None,
-    ) -> Log:
-        """Like `Logs.update`, awaited."""
-        return await self._calls.update(
-            log_id, output=output, error=error, duration=duration
-        ).run_async()
-
-    async def update_by_reference(
-        self,
-        reference_id: str,
-        *,
-        output: str | None = None,
-        error: str | None = None,
-        duration: float | None = None,
-    ) -> Log:
-        """Like `Logs.update_by_reference`, awaited."""
-        return await self._calls.update_by_reference(
-            reference_id, output=output, error=error, duration=duration
-        ).run_async()

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from evrun_api import AuthenticatedClient
 
 
-class _Calls:
+class ModelConfigCalls:
+    """One method for each operation; `ModelConfigs` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -46,7 +48,7 @@ class ModelConfigs:
     """The operations on model configs: `client.model_configs`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = ModelConfigCalls(client)
 
     def register(self, config: ProjectModelConfigRequest | Mapping[str, Any]) -> ProjectConfig:
         """Register a config with a project, which `project` (a name) or `project_id` in it says.
@@ -59,20 +61,3 @@ class ModelConfigs:
     def get(self, config_id: ConfigId | PlainStr) -> Json:
         """Return a config, as JSON data."""
         return self._calls.get(config_id).run()
-
-
-class AsyncModelConfigs:
-    """Like `ModelConfigs`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def register(
-        self, config: ProjectModelConfigRequest | Mapping[str, Any]
-    ) -> ProjectConfig:
-        """Like `ModelConfigs.register`, awaited."""
-        return await self._calls.register(config).run_async()
-
-    async def get(self, config_id: ConfigId | PlainStr) -> Json:
-        """Like `ModelConfigs.get`, awaited."""
-        return await self._calls.get(config_id).run_async()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from attrs import evolve
 
 from evrun._calls import bodies
-from evrun._calls.arguments import given, given_id, given_text
+from evrun._calls.arguments import check_names, given, given_id, given_text
 from evrun._calls.call import Call, bind
 from evrun.ids import DirectoryId, PlainStr, ProjectId
 from evrun.results import Page, Project
@@ -15,7 +15,8 @@ from evrun_api.api.projects import projects_create, projects_get, projects_list
 from evrun_api.models import CreateProjectRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
+    from typing import Unpack
 
     from evrun.sorting import Order
     from evrun_api import AuthenticatedClient
@@ -23,7 +24,22 @@ if TYPE_CHECKING:
 SortBy = Literal["created_at", "updated_at", "name"]
 
 
-class _Calls:
+class ProjectFilters(TypedDict, total=False):
+    """Which projects `Projects.list` and `Projects.iter_all` return, and in which order."""
+
+    filter: str | None
+    """A part of the name; case does not matter."""
+    user_filter: str | None
+    """A part of a user's name or address; case does not matter."""
+    sort_by: SortBy
+    """`created_at` if omitted."""
+    order: Order
+    """`desc` if omitted."""
+
+
+class ProjectCalls:
+    """One method for each operation; `Projects` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -52,23 +68,22 @@ class _Calls:
     def list(
         self,
         *,
-        filter: str | None,
-        user_filter: str | None,
-        sort_by: SortBy,
-        order: Order,
         page: int,
         size: int,
-        cursor: str | None = None,
+        cursor: str | None,
+        **filters: Unpack[ProjectFilters],
     ) -> Call[Page[Project]]:
+        check_names(filters, ProjectFilters)
+        sort_by = filters.get("sort_by", "created_at")
         call = bind(
             Page[Project],
             projects_list.sync_detailed,
             projects_list.asyncio_detailed,
             client=self._client,
-            filter_=given_text(filter, "filter"),
-            user_filter=given_text(user_filter, "user_filter"),
+            filter_=given_text(filters.get("filter"), "filter"),
+            user_filter=given_text(filters.get("user_filter"), "user_filter"),
             sort_by=sort_by,
-            order=order,
+            order=filters.get("order", "desc"),
             page=page,
             size=size,
             cursor=given(cursor),
@@ -80,7 +95,7 @@ class Projects:
     """The operations on projects: `client.projects`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = ProjectCalls(client)
 
     def create(
         self,
@@ -98,108 +113,26 @@ class Projects:
     def list(
         self,
         *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
         page: int = 0,
         size: int = 10,
         cursor: str | None = None,
+        **filters: Unpack[ProjectFilters],
     ) -> Page[Project]:
         """Return a page of projects; pages count from 0.
 
-        `filter` is a part of the name, `user_filter` of a user's name or address; case does not
-        matter. `cursor`: as in `Evaluations.list`.
+        - `filters`: which projects, in which order: the keywords that `ProjectFilters` documents.
+        - `cursor`: the `next_cursor` of an earlier page, as in `Evaluations.list`.
         """
-        return self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run()
+        return self._calls.list(page=page, size=size, cursor=cursor, **filters).run()
 
     def iter_all(
         self,
         *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
         page_size: int = 100,
+        **filters: Unpack[ProjectFilters],
     ) -> Iterator[Project]:
-        """Yield projects, a request for each `page_size`; otherwise as `list`.
+        """Yield projects, a request for each `page_size`; `filters` as in `list`.
 
         Projects that are created or changed meanwhile: as in `Evaluations.iter_all`.
         """
-        return self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=0,
-            size=page_size,
-        ).records()
-
-
-class AsyncProjects:
-    """Like `Projects`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def create(
-        self,
-        *,
-        name: str,
-        directory_id: DirectoryId | PlainStr | None = None,
-    ) -> Project:
-        """Like `Projects.create`, awaited."""
-        return await self._calls.create(name=name, directory_id=directory_id).run_async()
-
-    async def get(self, project_id: ProjectId | PlainStr) -> Project:
-        """Like `Projects.get`, awaited."""
-        return await self._calls.get(project_id).run_async()
-
-    async def list(
-        self,
-        *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
-        page: int = 0,
-        size: int = 10,
-        cursor: str | None = None,
-    ) -> Page[Project]:
-        """Like `Projects.list`, awaited."""
-        return await self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=page,
-            size=size,
-            cursor=cursor,
-        ).run_async()
-
-    def iter_all(
-        self,
-        *,
-        filter: str | None = None,
-        user_filter: str | None = None,
-        sort_by: SortBy = "created_at",
-        order: Order = "desc",
-        page_size: int = 100,
-    ) -> AsyncIterator[Project]:
-        """Like `Projects.iter_all`, to iterate over with `async for`."""
-        return self._calls.list(
-            filter=filter,
-            user_filter=user_filter,
-            sort_by=sort_by,
-            order=order,
-            page=0,
-            size=page_size,
-        ).records_async()
+        return self._calls.list(page=0, size=page_size, cursor=None, **filters).records()

@@ -11,12 +11,14 @@ from evrun.results import CreatedSession, Page, Session
 from evrun_api.api.sessions import sessions_create, sessions_get, sessions_list
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from evrun_api import AuthenticatedClient
 
 
-class _Calls:
+class SessionCalls:
+    """One method for each operation; `Sessions` documents the arguments."""
+
     def __init__(self, client: AuthenticatedClient) -> None:
         self._client = client
 
@@ -56,7 +58,7 @@ class Sessions:
     """The operations on sessions: `client.sessions`."""
 
     def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
+        self._calls = SessionCalls(client)
 
     def create(self) -> CreatedSession:
         """Create a session, whose id a log can name."""
@@ -91,38 +93,3 @@ class Sessions:
         Sessions that come or go meanwhile: as in `Evaluations.iter_all`.
         """
         return self._calls.list(project_id, page=1, size=page_size).records()
-
-
-class AsyncSessions:
-    """Like `Sessions`, awaited."""
-
-    def __init__(self, client: AuthenticatedClient) -> None:
-        self._calls = _Calls(client)
-
-    async def create(self) -> CreatedSession:
-        """Like `Sessions.create`, awaited."""
-        return await self._calls.create().run_async()
-
-    async def get(self, session_id: SessionId | PlainStr) -> Session:
-        """Like `Sessions.get`, awaited."""
-        return await self._calls.get(session_id).run_async()
-
-    async def list(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        page: int = 1,
-        size: int = 10,
-        cursor: str | None = None,
-    ) -> Page[Session]:
-        """Like `Sessions.list`, awaited."""
-        return await self._calls.list(project_id, page=page, size=size, cursor=cursor).run_async()
-
-    def iter_all(
-        self,
-        project_id: ProjectId | PlainStr,
-        *,
-        page_size: int = 100,
-    ) -> AsyncIterator[Session]:
-        """Like `Sessions.iter_all`, to iterate over with `async for`."""
-        return self._calls.list(project_id, page=1, size=page_size).records_async()

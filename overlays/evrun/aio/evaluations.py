@@ -1,4 +1,10 @@
-"""Evaluation runs, awaited: the mirror of `evaluations`, which documents it."""
+# Derived by scripts/derive_async.py from overlays/evrun/resources/evaluations.py.
+# Do not edit: change that file and run `python scripts/derive_async.py`.
+
+"""Evaluation runs: log outputs and results to them, create them, read them.
+
+The calls are awaited.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from evrun._bulk.drive_async import perform_async
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, Status
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
-    from datetime import date
+    from typing import Unpack
 
     from evrun._transport.exchange import Announced
     from evrun.ids import (
@@ -35,13 +41,12 @@ if TYPE_CHECKING:
         LogOutcomes,
         Page,
     )
-    from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
 
 
 class AsyncEvaluations:
-    """Like `Evaluations`, awaited."""
+    """The operations on evaluation runs: `client.evaluations`."""
 
     def __init__(self, client: AuthenticatedClient, announced: Announced) -> None:
         self._calls = EvaluationCalls(client)
@@ -55,7 +60,19 @@ class AsyncEvaluations:
         log: LogRequest | Mapping[str, Any],
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> CreatedLog:
-        """Like `Evaluations.log`, awaited."""
+        """Log an output that was generated outside the platform, for one datapoint of a run.
+
+        The run must be `running` and the datapoint in its dataset. Logging the same datapoint
+        again keeps both logs; the newest counts.
+
+        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
+          `LogRequest`. An unknown field is an error.
+        - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
+
+        Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
+        the server refuses, `TransportError` if no answer comes, `DecodeError` if the answer is not
+        what the contract promises.
+        """
         return await self._calls.log(
             evaluation_id, datapoint_id=datapoint_id, log=log, evaluatee_id=evaluatee_id
         ).run_async()
@@ -66,7 +83,11 @@ class AsyncEvaluations:
         *,
         logs: Iterable[Mapping[str, Any]],
     ) -> LogOutcomes:
-        """Like `Evaluations.log_batch`, awaited."""
+        """Send one request with up to 1,000 logs, to a server that has this operation (ours).
+
+        `log_many` takes any number, goes to every server, and is what you want. Raises as `log`
+        does if the request as a whole is refused; what became of each log stands in the result.
+        """
         return await self._calls.log_batch(evaluation_id, logs=logs).run_async()
 
     async def log_many(
@@ -78,7 +99,26 @@ class AsyncEvaluations:
         batch_size: int | None = None,
         raise_on_error: bool = True,
     ) -> LoggedItems:
-        """Like `Evaluations.log_many`, awaited."""
+        """Log any number of outputs; return what became of each, in order.
+
+        - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
+          `idempotency_key` (one is made otherwise). A generator may take its time: a batch leaves
+          when it is full or a second old, also while the next item is made.
+        - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
+        - `concurrency`: calls at a time, to a server that takes only one log in each.
+        - `raise_on_error`: whether failed items raise `LogsFailedError`, when all were sent. Its
+          `result` holds what became of each, its `again` what to hand over once more. If false,
+          the result is returned, and `LoggedItems.failed` says what failed.
+
+        A failed item harms no other. Every log has an idempotency key that stays the same over all
+        attempts.
+
+        What no item can survive ends it at once, in every form: `InvalidItemError` for one with
+        wrong fields, `InvalidRequestError` for a run that is not running (before an item is taken),
+        and `LogsStoppedError` if the run or the key ends meanwhile. What `items` raises comes after
+        what was taken before has been sent. If `AsyncEvaluations.log_many` is cancelled, it sends
+        what it has taken for up to 5 seconds first.
+        """
         done: list[LoggedItem] = []
         with attached(done):
             async for each in self.iter_log_many(
@@ -96,7 +136,13 @@ class AsyncEvaluations:
         concurrency: int = 8,
         batch_size: int | None = None,
     ) -> AsyncIterator[LoggedItem]:
-        """Like `Evaluations.iter_log_many`, to iterate over with `async for`."""
+        """Log any number of outputs; yield what became of each, in order, while others are sent.
+
+        The arguments are those of `log_many`. A failed item is yielded, not raised. At most two
+        batches are in memory. Nothing is sent before you iterate. If you leave the loop early, the
+        items taken so far are sent. In async code, iterate within `contextlib.aclosing`: it waits
+        for that.
+        """
         many = ManyLogs(
             self._calls,
             self._announced,
@@ -116,7 +162,11 @@ class AsyncEvaluations:
         error: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> EvaluationResult:
-        """Like `Evaluations.result`, awaited."""
+        """Record an evaluator's verdict on a log of the run.
+
+        Pass exactly one of `result`, which must fit the evaluator's return type, and `error`. A
+        second result for the same log and evaluator replaces the first. Raises as `log` does.
+        """
         return await self._calls.result(
             evaluation_id,
             log_id=log_id,
@@ -133,7 +183,7 @@ class AsyncEvaluations:
         evaluatee_id: EvaluateeId | PlainStr | None = None,
         evaluator_aggregates: bool | None = None,
     ) -> EvaluationRun:
-        """Like `Evaluations.get`, awaited."""
+        """Return a run, with its aggregates if `evaluator_aggregates` is true."""
         return await self._calls.get(
             evaluation_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
         ).run_async()
@@ -147,7 +197,10 @@ class AsyncEvaluations:
         cursor: str | None = None,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> Page[EvaluatedDatapoint]:
-        """Like `Evaluations.list_datapoints`, awaited."""
+        """Return a page of the run's datapoints with their newest logs; pages count from 1.
+
+        `cursor`: as in `list`.
+        """
         return await self._calls.list_datapoints(
             evaluation_id, page=page, size=size, cursor=cursor, evaluatee_id=evaluatee_id
         ).run_async()
@@ -159,7 +212,11 @@ class AsyncEvaluations:
         page_size: int = 100,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> AsyncIterator[EvaluatedDatapoint]:
-        """Like `Evaluations.iter_datapoints`, to iterate over with `async for`."""
+        """Yield the run's datapoints, a request for each `page_size` of them.
+
+        The rows of a run never change. The log and the results of each are those of the moment in
+        which its page was read.
+        """
         return self._calls.list_datapoints(
             evaluation_id, page=1, size=page_size, evaluatee_id=evaluatee_id
         ).records_async()
@@ -175,7 +232,12 @@ class AsyncEvaluations:
         name: str | None = None,
         provider_api_keys: Mapping[str, str] | None = None,
     ) -> EvaluationRun:
-        """Like `Evaluations.create`, awaited."""
+        """Create a run. It starts as `pending`: set it `running` before you log to it.
+
+        - `hl_generated`: whether the platform generates the outputs. False here, although the API's
+          own default is true: outputs that are logged come from outside.
+        - `provider_api_keys`: sent for the vendor's platform only; our server keeps none of them.
+        """
         return await self._calls.create(
             project_id=project_id,
             config_id=config_id,
@@ -192,7 +254,10 @@ class AsyncEvaluations:
         *,
         status: Status,
     ) -> EvaluationRun:
-        """Like `Evaluations.update_status`, awaited."""
+        """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
+
+        `cancelled` is final. Setting the status that a run already has changes nothing.
+        """
         return await self._calls.update_status(evaluation_id, status=status).run_async()
 
     async def add_evaluators(
@@ -202,7 +267,7 @@ class AsyncEvaluations:
         evaluator_ids: Iterable[EvaluatorId | PlainStr] | None = None,
         evaluator_version_ids: Iterable[EvaluatorVersionId | PlainStr] | None = None,
     ) -> EvaluationRun:
-        """Like `Evaluations.add_evaluators`, awaited."""
+        """Add evaluators to a run, by id or by version; one that is there already stays."""
         return await self._calls.add_evaluators(
             evaluation_id, evaluator_ids=evaluator_ids, evaluator_version_ids=evaluator_version_ids
         ).run_async()
@@ -211,65 +276,41 @@ class AsyncEvaluations:
         self,
         project_id: ProjectId | PlainStr,
         *,
-        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[RunSort] | None = None,
-        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
-        dataset_filter: Iterable[str] | None = None,
-        config_filter: Iterable[str] | None = None,
-        status_filter: Iterable[Status] | None = None,
         page: int = 0,
         size: int = 50,
         cursor: str | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Page[EvaluationRun]:
-        """Like `Evaluations.list`, awaited."""
+        """Return a page of a project's runs; pages count from 0.
+
+        - `filters`: which runs, and `sort`: the keywords that `RunFilters` documents.
+        - `cursor`: the `next_cursor` of an earlier page, with the same other arguments. The page
+          begins behind the last run of that one, whatever was created, deleted or changed since;
+          `page` then counts from there: leave it out.
+        """
         return await self._calls.list(
-            project_id,
-            evaluation_ids=evaluation_ids,
-            start_date=start_date,
-            end_date=end_date,
-            evaluatee_id=evaluatee_id,
-            sort=sort,
-            id_filter=id_filter,
-            dataset_filter=dataset_filter,
-            config_filter=config_filter,
-            status_filter=status_filter,
-            page=page,
-            size=size,
-            cursor=cursor,
+            project_id, page=page, size=size, cursor=cursor, **filters
         ).run_async()
 
     def iter_all(
         self,
         project_id: ProjectId | PlainStr,
         *,
-        evaluation_ids: Iterable[EvaluationRunId | PlainStr] | None = None,
-        start_date: date | None = None,
-        end_date: date | None = None,
-        evaluatee_id: EvaluateeId | PlainStr | None = None,
-        sort: Iterable[RunSort] | None = None,
-        id_filter: Iterable[EvaluationRunId | PlainStr] | None = None,
-        dataset_filter: Iterable[str] | None = None,
-        config_filter: Iterable[str] | None = None,
-        status_filter: Iterable[Status] | None = None,
         page_size: int = 100,
+        **filters: Unpack[RunFilters],
     ) -> AsyncIterator[EvaluationRun]:
-        """Like `Evaluations.iter_all`, to iterate over with `async for`."""
+        """Yield a project's runs, a request for each `page_size`; `filters` as in `list`.
+
+        A run that matches from the first request to the last comes exactly once, whatever is
+        created, deleted or changed meanwhile, also by the loop. What comes into the list meanwhile
+        may come or not. With `sort`, a run that has not come yet is missed if its sort value
+        changes to one that was passed already.
+
+        A server of another kind, which counts pages, can miss runs: it is then told by a
+        `MissedRecordsWarning`.
+        """
         return self._calls.list(
-            project_id,
-            evaluation_ids=evaluation_ids,
-            start_date=start_date,
-            end_date=end_date,
-            evaluatee_id=evaluatee_id,
-            sort=sort,
-            id_filter=id_filter,
-            dataset_filter=dataset_filter,
-            config_filter=config_filter,
-            status_filter=status_filter,
-            page=0,
-            size=page_size,
+            project_id, page=0, size=page_size, cursor=None, **filters
         ).records_async()
 
     async def list_all_for_project(
@@ -279,7 +320,7 @@ class AsyncEvaluations:
         evaluatee_id: EvaluateeId | PlainStr | None = None,
         evaluator_aggregates: bool | None = None,
     ) -> tuple[EvaluationRun, ...]:
-        """Like `Evaluations.list_all_for_project`, awaited."""
+        """Return all runs of a project at once. Deprecated by the API: use `list`."""
         return await self._calls.list_all_for_project(
             project_id, evaluatee_id=evaluatee_id, evaluator_aggregates=evaluator_aggregates
         ).run_async()

@@ -1,0 +1,1 @@
+"""The parts of `derive_async.py`."""
