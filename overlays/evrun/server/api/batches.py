@@ -1,8 +1,8 @@
-"""Many logs at once: each is done, refused or repeated by itself, as if it were the only one.
+"""Many logs at once. Each is stored, rejected or replayed as if it were the only one.
 
-All of them share a transaction, so that one commit makes them durable. They come in one request, or
-in single calls that waited together. A log under an idempotency key has the same fingerprint in
-either, so that each finds what the other did.
+They share a transaction, so that one commit makes them durable. They come in one request, or in
+single calls that waited together. A log under an idempotency key has the same fingerprint in both,
+so that each recognises what the other has stored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pydantic_core
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from evrun.server.api.validation import parse_body, sent, settled
+from evrun.server.api.validation import as_sent, parse_body, with_defaults
 from evrun.server.errors import ApiError, ConflictError, NotFoundError, UnprocessableError
 from evrun.server.store.idempotency import Answer, Memory, read_attempt
 from evrun.server.store.recording import Recorder
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from evrun_models import CreateEvaluationLogRequest
 
 MOST_LOGS = 1000
-"""Logs in one request, as the contract says."""
+"""Logs in one request, by the contract."""
 
 _ITEM = TypeAdapter(EvaluationLogItem)
-_BESIDE = ("evaluatee_id", "idempotency_key")  # a single call says these outside its body
+_OUTSIDE_BODY = ("evaluatee_id", "idempotency_key")  # in a single call
 
 
-class Envelope(BaseModel):
-    """The body: a `CreateEvaluationLogsRequest` whose logs have not been looked into."""
+class LogsBody(BaseModel):
+    """The body: a `CreateEvaluationLogsRequest` whose logs are not validated yet."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,7 +50,7 @@ class Item:
     datapoint_id: str
     evaluatee_id: str | None
     log: Json
-    """What was sent, and the defaults of a config in it."""
+    """The fields that were sent, and the defaults of a config in it."""
     attempt: Attempt | None
     """None without a key."""
 
@@ -61,22 +61,22 @@ class Item:
         body: CreateEvaluationLogRequest | EvaluationLogItem,
         attempt: Attempt | None,
     ) -> Self:
-        """Return what a request says of one log."""
-        log = sent(body.log)
+        """Return one log of a request."""
+        log = as_sent(body.log)
         if body.log.config is not None:
-            log["config"] = settled(body.log.config)
+            log["config"] = with_defaults(body.log.config)
         return cls(body.datapoint_id, evaluatee_id, log, attempt)
 
 
-def read(run_id: str, body: Envelope) -> list[Item | ApiError]:
-    """Return the logs of one request, or why they cannot be read, in order."""
+def read(run_id: str, body: LogsBody) -> list[Item | ApiError]:
+    """Return the logs of one request in order, or the error of each invalid one."""
     return [_read(run_id, log) for log in body.logs]
 
 
 def log_each(
     scope: Scope, run_id: str, items: Sequence[Item | ApiError]
 ) -> list[Answer | ApiError]:
-    """Return what a single call would be answered with, for each item.
+    """Return for each item the answer of a single call.
 
     Raises `NotFoundError` for the run. Other failures undo everything.
     """
@@ -90,7 +90,7 @@ def log_each(
 
 
 def outcome(answer: Answer | ApiError) -> Json:
-    """Return the `EvaluationLogOutcome` that says the same."""
+    """Return the answer as an `EvaluationLogOutcome`."""
     if isinstance(answer, Answer):
         log = pydantic_core.from_json(answer.content)
         return {"status": answer.status, "log": log, "replayed": answer.replayed}
@@ -122,10 +122,10 @@ def _read(run_id: str, log: Any) -> Item | ApiError:
 
 
 def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
-    """Return the attempt that the single call would be."""
+    """Return the attempt of the same log in a single call."""
     if item.idempotency_key is None:
         return None
-    body = {name: value for name, value in log.items() if name not in _BESIDE}
+    body = {name: value for name, value in log.items() if name not in _OUTSIDE_BODY}
     query = "" if item.evaluatee_id is None else f"evaluatee_id={item.evaluatee_id}"
     return read_attempt(
         [item.idempotency_key],

@@ -27,7 +27,7 @@ Parse = Callable[[TypeAdapter[Any], bytes], Any]
 JointHandler = Callable[["Scope", "Sequence[ParsedRequest]"], "Sequence[Answer | ApiError]"]
 
 PREFIX = "/v4"
-"""Stands before every path of the contract."""
+"""The prefix of every path of the contract."""
 
 
 class NoParameters(BaseModel):
@@ -36,7 +36,7 @@ class NoParameters(BaseModel):
 
 @frozen(eq=False)
 class ParsedRequest:
-    """What a request asks of an operation."""
+    """A request after validation: what an operation's handler gets."""
 
     parameters: Any
     body: Any = None
@@ -46,7 +46,7 @@ class ParsedRequest:
 
 @frozen(kw_only=True)
 class Operation:
-    """One operation: how it is addressed, what it takes, and what answers it."""
+    """One operation: its address, its parameters and body, and its handler."""
 
     id: str
     """The contract's operationId."""
@@ -60,12 +60,12 @@ class Operation:
     parse: Parse
     """Returns the body. Raises `UnprocessableError`."""
     prepare: Prepare | None
-    """What can be done without the store: others wait while one writes. The result is the body."""
+    """Work that needs no store: it runs before the request enters the writer. Returns the body."""
     writes: bool
     joins: bool
-    """Whether requests that wait together are handled at once, which is cheaper."""
+    """Whether requests that wait together are handled in one call, which is cheaper."""
     handle: JointHandler
-    """Returns the answer to each, within one transaction. Several only come if it `joins`."""
+    """Returns the answer to each, in one transaction. It gets several only if it `joins`."""
 
 
 @frozen
@@ -100,10 +100,11 @@ class Routes:
         parse: Parse = parse_body,
         prepare: Prepare | None = None,
     ) -> Callable[[Callable[[Scope, P, Any], Any]], Callable[[Scope, P, Any], Any]]:
-        """Answer a request that changes the store, in a transaction of its own.
+        """Answer a request that changes the store, in its own transaction.
 
-        `address` is method and path: `POST /sessions`. `body` is the type of the JSON body, None
-        without one, `parse` reads it, and `prepare` makes of it what the handler takes.
+        - `address` is method and path: `POST /sessions`.
+        - `body` is the type of the JSON body, None without one.
+        - `parse` reads the body, and `prepare` converts it for the handler.
         """
 
         def register(handler: Callable[[Scope, P, Any], Any]) -> Callable[[Scope, P, Any], Any]:
@@ -133,9 +134,9 @@ class Routes:
         status: int,
         prepare: Prepare,
     ) -> Callable[[JointHandler], JointHandler]:
-        """Answer requests that change the store, all that wait together at once.
+        """Answer requests that change the store: all that wait together, in one call.
 
-        The handler minds their idempotency keys, and a refused one must have changed nothing.
+        The handler checks their idempotency keys. A rejected request must not change anything.
         """
 
         def register(handler: JointHandler) -> JointHandler:
@@ -179,5 +180,5 @@ class Routes:
 def _answer(status: int, data: Any) -> Answer:
     if data is None:
         return Answer(status, b"")
-    # Older servers kept infinities in SQLite, which no JSON can say.
+    # Older servers stored infinities in SQLite. JSON has none.
     return Answer(status, pydantic_core.to_json(data, inf_nan_mode="null"))

@@ -105,7 +105,7 @@ _FOUND: Final = tuple(
 
 
 def sentence(method: str, path: str) -> str | None:
-    """Return what to say to a request for such an operation, None if it is not one."""
+    """Return the message for a request of such an operation, None for any other."""
     for known, pattern, operation, instead in _FOUND:
         if method == known and pattern.match(path):
             return f"{operation} of the vendor's v4 API is not served here. {instead}"

@@ -1,4 +1,4 @@
-"""What a request says, read and held against the contract's models. No routing, no store."""
+"""Parses parameters and bodies by the contract's models. No routing, no store."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
 
 DEPTH_LIMIT = 200
-"""Levels of objects and arrays in a body: where pydantic's parser stops (a test holds it)."""
+"""Levels of objects and arrays in a body: the limit of pydantic's parser (a test compares them)."""
 
 _MESSAGES = {"extra_forbidden": "There is no such field here. Correct its name, or leave it out."}
-"""Instead of pydantic's own, by the type of a fault."""
+"""They replace pydantic's messages, by the type of the error."""
 
 
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
     """Return the path and query parameters. Raises `UnprocessableError`.
 
-    What the contract does not declare is ignored, unless the model takes extras: those are lists.
+    Undeclared parameters are ignored, unless the model allows extras. Extras are lists.
     """
     lists = _list_fields(model)
     values: dict[str, Any] = {
@@ -67,10 +67,10 @@ def _list_fields(model: type[BaseModel]) -> set[str]:
 
 
 def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return the JSON body. Raises `ApiError`.
+    """Return the JSON body. Raises `UnprocessableError`.
 
-    Strict: `"1"` is no number and `1` no boolean. Numbers are finite, also within free-form
-    objects, where pydantic takes others.
+    Strict: `"1"` is not a number, and `1` is not a boolean. Numbers must be finite, also within
+    free-form objects, where pydantic would accept others.
     """
     if not content.strip():
         raise UnprocessableError([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
@@ -91,10 +91,10 @@ def _plain(content: bytes) -> Any:
         return None
 
 
-def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return a body that holds others, which are not looked into. Raises `UnprocessableError`.
+def parse_outer_body(adapter: TypeAdapter[T], content: bytes) -> T:
+    """Return a body whose items are not validated yet. Raises `UnprocessableError`.
 
-    Whatever JSON an inner one is, it keeps none of the others from being read.
+    An invalid item does not prevent the others from being read.
     """
     try:
         return adapter.validate_python(finite.read_leniently(content.decode()), strict=True)
@@ -106,7 +106,7 @@ def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
 
 
 def _too_deep(error: ValidationError) -> UnprocessableError | None:
-    """Return the refusal of a body that nests deeper than pydantic's parser goes."""
+    """Return the error for a body that nests deeper than pydantic's parser reads."""
     (first, *_) = error.errors(include_url=False)
     if "recursion limit" not in first.get("ctx", {}).get("error", ""):
         return None
@@ -146,17 +146,17 @@ def _invalid(error: ValidationError, place: Any) -> UnprocessableError:
     )
 
 
-def sent(model: BaseModel) -> dict[str, Any]:
-    """Return what a body says, as JSON data.
+def as_sent(model: BaseModel) -> dict[str, Any]:
+    """Return the fields of a body that were sent, as JSON data.
 
-    An explicit null equals a field left out, except in a field that the contract does not know.
+    A null counts as not sent, except in a field that the contract does not declare.
     """
     return _dumped(model, only_set=True)
 
 
-def settled(model: BaseModel) -> dict[str, Any]:
-    """Return what a body says together with the contract's defaults, null counting as left out."""
-    return _dumped(model.model_validate(sent(model)), only_set=False)
+def with_defaults(model: BaseModel) -> dict[str, Any]:
+    """Return the fields of a body with the contract's defaults. A null counts as not sent."""
+    return _dumped(model.model_validate(as_sent(model)), only_set=False)
 
 
 def _dumped(model: BaseModel, *, only_set: bool) -> dict[str, Any]:

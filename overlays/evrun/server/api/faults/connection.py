@@ -1,7 +1,7 @@
-"""Closing a connection in the middle of an exchange, for which ASGI has no message.
+"""Closes a connection in the middle of a request. ASGI has no message for that.
 
-Whoever runs the application offers it, in `scope["extensions"]`: the embedded server by itself, and
-uvicorn by the protocol that is made here.
+The server offers it as an extension, in `scope["extensions"]`: the embedded server has its own, and
+uvicorn gets it from the protocol class that `protocol` returns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HANG_UP = "evrun.hang_up"
 
 
 def hang_up_of(scope: Scope) -> Callable[[], None]:
-    """Return what closes the connection of a request."""
+    """Return the function that closes the connection of a request."""
     offered = scope.get("extensions", {}).get(HANG_UP)
     if offered is None:
         raise RuntimeError(
@@ -30,9 +30,9 @@ def hang_up_of(scope: Scope) -> Callable[[], None]:
 
 
 def protocol(base: Any) -> type[asyncio.Protocol]:
-    """Return `base`, an HTTP protocol of uvicorn's, which also offers the extension."""
+    """Return a subclass of `base`, an HTTP protocol of uvicorn, that offers the extension."""
 
-    class HangingUp(base):  # type: ignore[misc]
+    class ClosingProtocol(base):  # type: ignore[misc]
         app: ASGIApp
 
         def connection_made(self, transport: asyncio.Transport) -> None:
@@ -46,4 +46,4 @@ def protocol(base: Any) -> type[asyncio.Protocol]:
 
             self.app = offering
 
-    return HangingUp
+    return ClosingProtocol

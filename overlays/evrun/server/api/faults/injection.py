@@ -1,6 +1,6 @@
-"""Does to requests what a schedule says: a middleware around the API.
+"""Makes requests fail as a schedule says: a middleware around the API.
 
-Only around the API: `/healthz` and its like always tell the truth.
+It leaves `/healthz`, `/readyz` and `/metrics` alone.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from evrun.server.api.faults.plan import Faults
 
 MARK = "Evrun-Fault"
-"""The header of an answer that is made up."""
+"""The header of an injected answer."""
 
 
 class FaultMiddleware:
-    """The application with faults."""
+    """Makes requests of the API fail on purpose."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class FaultMiddleware:
                 await self._app(scope, receive, send)
             case Status() as fault:
                 await self._carry_out(fault.when == "after", scope, receive)
-                await _made_up(fault)(scope, receive, send)
+                await _injected(fault)(scope, receive, send)
             case Drop(when=when):
                 await self._carry_out(when == "after", scope, receive)
                 await _hang_up(scope, receive)
@@ -55,15 +55,15 @@ class FaultMiddleware:
                 await self._truncated(fault, scope, receive, send)
 
     async def _carry_out(self, really: bool, scope: Scope, receive: Receive) -> None:  # noqa: FBT001 - reads well
-        """Take the whole request; carry it out, without telling anybody, or forget it."""
+        """Receive the whole request. Execute it without an answer if `really`."""
         if really:
-            await self._app(scope, receive, _unheard)
+            await self._app(scope, receive, _discard)
             return
         await _whole(receive)
 
     async def _late(self, fault: Delay, scope: Scope, receive: Receive, send: Send) -> None:
         if fault.when == "before":
-            # What was sent arrives in the end, although the client may have gone meanwhile.
+            # The request is executed also if the client disconnects meanwhile.
             arriving = await _whole(receive)
             await asyncio.sleep(fault.seconds)
             await self._app(scope, _again(arriving, receive), send)
@@ -80,7 +80,7 @@ class FaultMiddleware:
         arriving = await _whole(receive)
         # The application writes into the scope and the context that it is given.
         first = {**scope, KEY: evolve(RequestContext.of(scope))}
-        await self._app(first, _again(arriving, receive), _unheard)
+        await self._app(first, _again(arriving, receive), _discard)
         await self._app(scope, _again(arriving, receive), send)
 
     async def _truncated(self, fault: Truncate, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,14 +94,14 @@ class FaultMiddleware:
         if body:
             most = len(body) - 1
             keep = len(body) // 2 if fault.keep is None else min(fault.keep, most)
-            # Its Content-Length promises all of it.
+            # The start has the Content-Length of the whole body.
             await send(answer[0])
             await send({"type": "http.response.body", "body": body[:keep], "more_body": True})
         await _hang_up(scope, receive)
 
 
 async def _whole(receive: Receive) -> list[Message]:
-    """Return all that a client sends."""
+    """Return all messages of a request."""
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())
@@ -109,7 +109,7 @@ async def _whole(receive: Receive) -> list[Message]:
 
 
 def _again(messages: list[Message], receive: Receive) -> Receive:
-    """Return what delivers `messages`, and then what comes after them."""
+    """Return a `receive` that delivers `messages`, and then what comes after them."""
     left = list(messages)
 
     async def delivered() -> Message:
@@ -118,18 +118,18 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
     return delivered
 
 
-async def _unheard(_: Message) -> None:
-    """Answer nobody."""
+async def _discard(_: Message) -> None:
+    """Discard a message."""
 
 
 async def _hang_up(scope: Scope, receive: Receive) -> None:
-    """Close the connection, and return when it is: the server minds an answer that is missing."""
+    """Close the connection, and return when it is closed: else uvicorn logs a missing answer."""
     hang_up_of(scope)()
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _made_up(fault: Status) -> Response:
+def _injected(fault: Status) -> Response:
     headers = {MARK: "status"}
     if fault.retry_after is not None:
         headers["Retry-After"] = str(fault.retry_after)

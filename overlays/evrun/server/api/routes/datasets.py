@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Discriminator, Tag
 
 from evrun.server.api.operations import NoParameters, Routes
-from evrun.server.api.validation import sent
+from evrun.server.api.validation import as_sent
 from evrun.server.store import datasets
 from evrun.server.store.pages import Window
 from evrun_models import (
@@ -94,7 +94,7 @@ def create_datapoints(
         log_ids = body.log_ids
         return datasets.add_datapoints_from_logs(scope, given.dataset_id, log_ids)
     each = body if isinstance(body, list) else [body]
-    return datasets.add_datapoints(scope, given.dataset_id, [sent(one) for one in each])
+    return datasets.add_datapoints(scope, given.dataset_id, [as_sent(one) for one in each])
 
 
 @routes.read("Datapoints_get", "/datapoints/{id}", DatapointsGetParameters)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evrun.server.api import batches
 from evrun.server.api.operations import Routes
-from evrun.server.api.validation import parse_envelope, sent, settled
+from evrun.server.api.validation import as_sent, parse_outer_body, with_defaults
 from evrun.server.errors import NotFoundError
 from evrun.server.store import results, run_pages, runs, snapshots
 from evrun.server.store.pages import Window
@@ -48,7 +48,7 @@ routes = Routes()
 )
 def create(scope: Scope, given: EvaluationsCreateParameters, body: CreateEvaluationRequest) -> Json:
     """Create a run. The provider keys that a caller may send go no further than here."""
-    wanted = settled(body)
+    wanted = with_defaults(body)
     wanted.pop("provider_api_keys", None)
     return run_pages.get(scope, runs.create(scope, given.project_id, wanted))
 
@@ -101,9 +101,9 @@ def log(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer | Ap
     "Evaluations_logMany",
     "POST /evaluations/{evaluation_id}/logs",
     EvaluationsLogManyParameters,
-    batches.Envelope,
+    batches.LogsBody,
     status=200,
-    parse=parse_envelope,
+    parse=parse_outer_body,
     prepare=lambda given, body, _: batches.read(given.evaluation_id, body),
 )
 def log_many(
@@ -162,7 +162,7 @@ def add_evaluators(
     scope: Scope, given: EvaluationsAddEvaluatorsParameters, body: AddEvaluatorsRequest
 ) -> Json:
     """Add evaluators to a run."""
-    wanted = sent(body)
+    wanted = as_sent(body)
     runs.add_evaluators(
         scope,
         given.id,

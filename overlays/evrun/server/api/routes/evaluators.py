@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evrun.server.api.operations import NoParameters, Routes
-from evrun.server.api.validation import sent
+from evrun.server.api.validation import as_sent
 from evrun.server.store import evaluators
 from evrun_models import (
     CreateEvaluatorRequest,
@@ -32,7 +32,7 @@ def list_evaluators(scope: Scope, _: NoParameters) -> list[Json]:
 )
 def create(scope: Scope, _: NoParameters, body: CreateEvaluatorRequest) -> Json:
     """Create an evaluator."""
-    return evaluators.create(scope, sent(body))
+    return evaluators.create(scope, as_sent(body))
 
 
 @routes.read("Evaluators_get", "/evaluators/{id}", EvaluatorsGetParameters)
@@ -50,7 +50,7 @@ def get(scope: Scope, given: EvaluatorsGetParameters) -> Json:
 )
 def update(scope: Scope, given: EvaluatorsUpdateParameters, body: UpdateEvaluatorRequest) -> Json:
     """Change an evaluator."""
-    return evaluators.change(scope, given.id, sent(body))
+    return evaluators.change(scope, given.id, as_sent(body))
 
 
 @routes.write(

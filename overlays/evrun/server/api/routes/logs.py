@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict
 
 from evrun.server.api.operations import Routes
-from evrun.server.api.validation import sent
+from evrun.server.api.validation import as_sent
 from evrun.server.store import log_pages, logs
 from evrun.server.store.pages import Window
 from evrun_models import (
@@ -76,7 +76,7 @@ def get(scope: Scope, given: LogsGetParameters) -> Json:
 @routes.write("Logs_update", "PATCH /logs/{id}", LogsUpdateParameters, UpdateLogRequest, status=200)
 def update(scope: Scope, given: LogsUpdateParameters, body: UpdateLogRequest) -> Json:
     """Change a log."""
-    return logs.change(scope, given.id, sent(body))
+    return logs.change(scope, given.id, as_sent(body))
 
 
 @routes.write(
@@ -86,4 +86,4 @@ def update_by_reference(
     scope: Scope, given: LogsUpdateByRefParameters, body: UpdateLogRequest
 ) -> Json:
     """Change the log that was sent with a reference."""
-    return logs.change_by_reference(scope, given.reference_id, sent(body))
+    return logs.change_by_reference(scope, given.reference_id, as_sent(body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evrun.server.api.operations import NoParameters, Routes
-from evrun.server.api.validation import settled
+from evrun.server.api.validation import with_defaults
 from evrun.server.store import configs, registration
 from evrun_models import ModelConfigsGetParameters, ProjectModelConfigRequest
 
@@ -24,7 +24,7 @@ routes = Routes()
 )
 def register(scope: Scope, _: NoParameters, body: ProjectModelConfigRequest) -> Json:
     """Register a config to a project."""
-    settings = settled(body)
+    settings = with_defaults(body)
     return registration.register(
         scope,
         settings,
