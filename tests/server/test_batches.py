@@ -48,6 +48,7 @@ def outputs(run: Run) -> list[str | None]:
     return [log["output"] for log in listed["records"]]
 
 
+@pytest.mark.both_databases
 def test_each_log_gets_its_answer_in_order(run: Run) -> None:
     """The last one for a datapoint counts."""
     results = send(run, [item(run, output) for output in "abc"])
@@ -168,6 +169,7 @@ def test_the_limit_is_the_contracts() -> None:
 # --- Keys --------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_a_log_under_a_key_is_stored_once(run: Run) -> None:
     """In another request too, at another place and among others."""
     first = send(run, [item(run, "a", "ka"), item(run, "b", "kb")])
@@ -222,12 +224,14 @@ def test_the_same_log_twice_in_one_request_is_stored_once(run: Run) -> None:
     assert outputs(run) == ["y", "y", "x"]
 
 
+@pytest.mark.both_databases
 def test_a_refused_log_leaves_its_key_unused(run: Run) -> None:
     """It changed nothing: the key may be used for what is right."""
     bad, good = send(run, [item(run, "x", "k", datapoint_id="nowhere"), item(run, "x", "k")])
     assert (bad["status"], good["status"], good["replayed"]) == (422, 201, False)
 
 
+@pytest.mark.both_databases
 def test_the_whole_request_can_be_repeated(run: Run) -> None:
     """Its whole answer comes again, whatever has become possible meanwhile."""
     body = {"logs": [item(run, "x"), item(run, "y", "k"), item(run, datapoint_id="nowhere")]}
@@ -254,6 +258,7 @@ KEYS = st.sampled_from(["a", "b", "c"])
 ACTIONS = st.lists(st.tuples(KEYS, st.sampled_from(["x", "y"])), min_size=1, max_size=6)
 
 
+@pytest.mark.both_databases
 @given(requests=st.lists(st.tuples(ACTIONS, st.booleans()), min_size=1, max_size=5))
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from _support.served import Run
 
+pytestmark = pytest.mark.both_databases
+
 SCHEMAS = Path(__file__).parent / "schemas"
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from _support.served import Api
     from evrun.server.db.database import Database
 
+pytestmark = pytest.mark.both_databases
+
 OTHER = new_id("evv_")
 
 

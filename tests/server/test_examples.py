@@ -11,6 +11,8 @@ from evrun.server.api.routes import OPERATIONS
 if TYPE_CHECKING:
     from _support.served import Api
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_the_story_tells_every_example() -> None:
     """No operation, and no example of one, is left out."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from evrun.server.errors import ApiError
 
+pytestmark = pytest.mark.both_databases
+
 
 def adding(name: str, then: Exception | None = None) -> Callable[[Connection], str]:
     """Return work that writes a row, and is refused after that if it is told so."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+pytestmark = pytest.mark.both_databases
+
 REPLAYED = "Idempotent-Replayed"
 REUSED = (["header", "Idempotency-Key"], "idempotency_key_reused")
 

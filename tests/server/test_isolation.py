@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+pytestmark = pytest.mark.both_databases
+
 LOG = "Evaluations_log"
 LOG_MANY = "Evaluations_logMany"
 

@@ -66,6 +66,7 @@ def test_only_a_key_that_was_good_is_met(database: Database) -> None:
     assert not authenticator.has_met("stranger")
 
 
+@pytest.mark.both_databases
 def test_only_a_hash_is_stored(database: Database, stored: Callable[[], bytes]) -> None:
     """The key is in no byte of the database; its first characters tell it from others."""
     key = create_key(database, "ci")
@@ -75,6 +76,7 @@ def test_only_a_hash_is_stored(database: Database, stored: Callable[[], bytes]) 
     assert key[:12].encode() in stored()
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("by", ["name", "id", "hint"])
 def test_a_revoked_key_stops_at_once(database: Database, api: Api, by: str) -> None:
     """By its name, id or first characters; the refusal says what happened."""
@@ -90,6 +92,7 @@ def test_a_revoked_key_stops_at_once(database: Database, api: Api, by: str) -> N
         revoke_key(database, "ci")
 
 
+@pytest.mark.both_databases
 def test_a_name_in_use_is_not_given_twice(database: Database) -> None:
     """After it was revoked it may be."""
     create_key(database, "ci")
@@ -171,6 +174,7 @@ def test_a_key_that_may_only_look_changes_nothing(database: Database, run: Run) 
     assert run.api.ok("Evaluators_get", id=run.evaluator_id)
 
 
+@pytest.mark.both_databases
 def test_a_key_expires(database: Database, api: Api) -> None:
     """Before its end it is good, from then on 401 says when it was; its name is free again."""
     good = create_key(database, "ci", expires_in=timedelta(days=30))

@@ -105,6 +105,7 @@ def test_a_number_is_finite(run: Run, number: bytes) -> None:
 LOG, CONFIG, DATAPOINTS = "Evaluations_log", "ModelConfigs_register", "Datasets_createDatapoint"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("name", "place"),
     [
@@ -233,6 +234,7 @@ def test_times_out_of_range_are_422(run: Run) -> None:
     assert run.api.ok("Logs_get", id=log_id)["created_at"] == "2024-01-01T00:00:00Z"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
 @pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_filters_by_times_out_of_range_are_answered(run: Run, name: str, instant: str) -> None:
@@ -361,6 +363,7 @@ def test_a_defect_is_500_without_a_trace(
     assert "forged" not in caplog.text
 
 
+@pytest.mark.both_databases
 def test_a_database_that_fails_repeats_no_payload(
     api: Api, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

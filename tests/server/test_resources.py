@@ -24,6 +24,7 @@ def test_a_projects_name_is_its_own(api: Api) -> None:
     assert api.refused("Projects_create", {"name": " "})[0] == ["body", "name"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -45,6 +46,7 @@ def test_projects_are_listed(api: Api, query: dict[str, Any], names: list[str]) 
     assert answer["total"] == (3 if "size" in query else len(names))
 
 
+@pytest.mark.both_databases
 def test_projects_are_found_in_any_language(api: Api) -> None:
     """The filter folds case beyond ASCII, and its wildcards mean themselves."""
     api.ok("Projects_create", {"name": "Köln_50%"})
@@ -54,6 +56,7 @@ def test_projects_are_found_in_any_language(api: Api) -> None:
     assert totals == [1, 1, 1, 0, 1]
 
 
+@pytest.mark.both_databases
 def test_a_project_counts_its_logs_and_knows_its_config(run: Run) -> None:
     """The first config registered is the active one."""
     run.log()
@@ -64,6 +67,7 @@ def test_a_project_counts_its_logs_and_knows_its_config(run: Run) -> None:
     assert project["active_config"]["num_datapoints"] == 1
 
 
+@pytest.mark.both_databases
 def test_registering_the_same_settings_gives_the_same_config(api: Api) -> None:
     """A new project name makes the project; other settings make another config."""
     body = {"project": "made", "model": "m", "temperature": 0.5}
@@ -110,6 +114,7 @@ def test_a_config_is_registered_to_a_project(api: Api) -> None:
     api.missing("ModelConfigs_register", unknown)
 
 
+@pytest.mark.both_databases
 def test_datapoints_keep_their_order(run: Run) -> None:
     """Pages follow the order in which the rows were added, and a row can be read alone."""
     records = []
@@ -151,6 +156,7 @@ def test_datapoints_from_logs_need_logs_that_were_kept(run: Run) -> None:
     assert wrong[1] == "string_pattern_mismatch"
 
 
+@pytest.mark.both_databases
 def test_a_body_may_name_more_logs_than_a_statement(run: Run) -> None:
     """As many as fit into a body are looked up, and all or none become datapoints."""
     given = {"dataset_id": run.dataset_id}
@@ -164,6 +170,7 @@ def test_a_body_may_name_more_logs_than_a_statement(run: Run) -> None:
     assert [each["target"] for each in made] == [{"output": "x"}] * 2001
 
 
+@pytest.mark.both_databases
 def test_whole_lists_are_read_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, each comes once, in order and with all that belongs to it."""
     api = run.api
@@ -206,6 +213,7 @@ def test_the_server_runs_no_evaluator(api: Api, field: str, value: Any) -> None:
     assert "judge outside" in complaint["msg"]
 
 
+@pytest.mark.both_databases
 def test_evaluators_change_and_go(run: Run) -> None:
     """A run keeps the version it was given, and what a run uses cannot be deleted."""
     changed = run.api.ok(
@@ -225,6 +233,7 @@ def test_evaluators_change_and_go(run: Run) -> None:
     assert refusal == (["body", "code"], "not_supported")
 
 
+@pytest.mark.both_databases
 def test_an_evaluator_goes_with_its_versions(api: Api, database: Database) -> None:
     """Nothing of it is left in the database."""
     evaluator_id = make_evaluator(api)["id"]
@@ -239,6 +248,7 @@ def _count(database: Database, table: Table) -> int:
     return database.read(lambda connection: connection.execute(query).scalar_one())
 
 
+@pytest.mark.both_databases
 def test_sessions_are_listed_by_project(run: Run) -> None:
     """Those with logs of the project, newest first; pages count from 1."""
     empty = run.api.ok("Sessions_create")["id"]

@@ -16,6 +16,8 @@ from evrun.server.db.tables import evaluator_versions
 if TYPE_CHECKING:
     from evrun.server.db.database import Database
 
+pytestmark = pytest.mark.both_databases
+
 LARGEST = sys.float_info.max
 SMALLEST = 5e-324
 NEW = ("name", "description", "arguments_type", "return_type", "type")

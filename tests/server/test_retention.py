@@ -23,6 +23,8 @@ from evrun.server.store.retention import Outcome, preview, prune
 if TYPE_CHECKING:
     from evrun.server.db.database import Database
 
+pytestmark = pytest.mark.both_databases
+
 AGO = timedelta(days=100)
 MONTHS = timedelta(days=90)
 

@@ -79,6 +79,7 @@ def test_the_server_generates_nothing(run: Run, sent: Any) -> None:
     assert "hl_generated=false" in complaint["msg"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -93,6 +94,7 @@ def test_a_run_needs_what_exists(run: Run, field: str, value: Any) -> None:
     assert MISSING in run.api.missing("Evaluations_create", body, project_id=run.project_id)
 
 
+@pytest.mark.both_databases
 def test_provider_keys_are_kept_nowhere(
     run: Run, stored: Callable[[], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,6 +121,7 @@ def test_datapoints_that_come_later_belong_to_no_earlier_run(run: Run) -> None:
     assert run.api.ok("Evaluations_listDatapoints", id=run.id)["total"] == 3
 
 
+@pytest.mark.both_databases
 def test_evaluators_are_added_by_id_and_by_version(run: Run) -> None:
     """One already there stays, so that a retried PATCH is harmless."""
     second = make_evaluator(run.api, name="second")["id"]
@@ -172,6 +175,7 @@ def test_adding_nothing_or_the_unknown_is_refused(run: Run) -> None:
     assert api.refused("Evaluations_addEvaluators", body, **given)[1] == "run_status"
 
 
+@pytest.mark.both_databases
 def test_runs_are_paged_newest_first(run: Run) -> None:
     """Pages do not overlap, and the total counts all of them."""
     ids = [run.id, make_run_with(run.api, run)["id"], make_run_with(run.api, run)["id"]]
@@ -185,40 +189,42 @@ def test_runs_are_paged_newest_first(run: Run) -> None:
     assert [each["id"] for each in everything] == ids[::-1]
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"status_filter": "running"}, ["first"]),
-        ({"status_filter": ["running", "pending"]}, ["second", "first"]),
-        ({"dataset_filter": "rows"}, ["second", "first"]),
-        ({"dataset_filter": "others"}, []),
-        ({"config_filter": "m"}, ["second", "first"]),
-        ({"config_filter": "other"}, []),
-        ({"start_date": "2020-01-01"}, ["second", "first"]),
-        ({"end_date": "2020-01-01"}, []),
-        ({"sort": "status.desc"}, ["first", "second"]),
-        ({"sort": "status.asc"}, ["second", "first"]),
-        ({"sort": ["dataset.asc", "config.desc", "status.desc"]}, ["first", "second"]),
-        ({"sort": "evaluator-{evaluator}.desc"}, ["first", "second"]),
-        ({"id": "{first}"}, ["first"]),
-        ({"id_filter": "{first}"}, ["first"]),
-        ({"id": "{first}", "id_filter": "{second}"}, []),
-        ({"evaluatee_id": "{evaluatee}"}, ["first"]),
-    ],
-)
-def test_runs_are_filtered_and_sorted(run: Run, query: dict[str, Any], found: list[str]) -> None:
+QUERIES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"status_filter": "running"}, ["first"]),
+    ({"status_filter": ["running", "pending"]}, ["second", "first"]),
+    ({"dataset_filter": "rows"}, ["second", "first"]),
+    ({"dataset_filter": "others"}, []),
+    ({"config_filter": "m"}, ["second", "first"]),
+    ({"config_filter": "other"}, []),
+    ({"start_date": "2020-01-01"}, ["second", "first"]),
+    ({"end_date": "2020-01-01"}, []),
+    ({"sort": "status.desc"}, ["first", "second"]),
+    ({"sort": "status.asc"}, ["second", "first"]),
+    ({"sort": ["dataset.asc", "config.desc", "status.desc"]}, ["first", "second"]),
+    ({"sort": "evaluator-{evaluator}.desc"}, ["first", "second"]),
+    ({"id": "{first}"}, ["first"]),
+    ({"id_filter": "{first}"}, ["first"]),
+    ({"id": "{first}", "id_filter": "{second}"}, []),
+    ({"evaluatee_id": "{evaluatee}"}, ["first"]),
+]
+
+
+@pytest.mark.both_databases
+def test_runs_are_filtered_and_sorted(run: Run) -> None:
     """Each filter narrows, several values of one widen, and sort keys apply in their order."""
     run.result(run.log()["id"], True)  # noqa: FBT003 - the verdict itself
     ids = {"first": run.id, "second": make_run_with(run.api, run)["id"]}
     names = {**ids, "evaluator": run.evaluator_id, "evaluatee": run.evaluatee_id}
-    filled = {
-        key: [each.format(**names) for each in ([value] if isinstance(value, str) else value)]
-        for key, value in query.items()
-    }
-    answer = run.api.ok("Evaluations_list", project_id=run.project_id, **filled)
-    assert [each["id"] for each in answer["records"]] == [ids[name] for name in found]
+    for query, found in QUERIES:
+        filled = {
+            key: [each.format(**names) for each in ([value] if isinstance(value, str) else value)]
+            for key, value in query.items()
+        }
+        answer = run.api.ok("Evaluations_list", project_id=run.project_id, **filled)
+        assert [each["id"] for each in answer["records"]] == [ids[name] for name in found], query
 
 
+@pytest.mark.both_databases
 def test_runs_are_found_by_the_names_of_configs_whatever_those_hold(run: Run) -> None:
     """U+0000 within a config harms no filter, and names are sorted bytewise everywhere."""
     named = {run.id: "m"}
