@@ -71,7 +71,7 @@ def test_a_database_that_is_not_there_is_not_made(
             assert (result.exit_code, result.stdout) == (3, "")
             assert result.stderr == (
                 f"evrun: {tmp_path / name}: this database does not exist or is empty. "
-                "Check --database or EVRUN_LOCAL; `evrun db upgrade` makes a new one.\n"
+                "Check --database or EVRUN_LOCAL. `evrun db upgrade` creates a new one.\n"
             )
     (only,) = tmp_path.iterdir()
     assert only.stat().st_size == 0
