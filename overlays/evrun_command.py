@@ -1,7 +1,7 @@
-"""The start of the command `evrun`.
+"""The command `evrun`, from its first moment.
 
-Importing the package takes a quarter of a second. This module is beside the package, so that Ctrl-C
-in that time ends the process without a traceback.
+A module of its own, beside the package, which takes a quarter of a second to import: Ctrl-C
+meanwhile ends the process and prints no trace of what was imported just then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED: Final = 130
-"""The exit status after Ctrl-C: 128 plus the signal's number, as in shells."""
+"""The exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
 
 
 def main() -> None:
@@ -27,5 +27,5 @@ def main() -> None:
 
 
 def leave(_signal: int, _frame: FrameType | None) -> None:
-    """End the process at once: a signal handler for when there is nothing to undo."""
+    """End the process at once. A signal handler for moments in which there is nothing to undo."""
     os._exit(INTERRUPTED)

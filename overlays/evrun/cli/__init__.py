@@ -31,7 +31,7 @@ def main() -> None:
         sys.exit(3)
     from evrun.cli.app import app  # noqa: PLC0415 - an optional extra
 
-    if signal.getsignal(signal.SIGINT) is leave:  # set by `evrun_command`
+    if signal.getsignal(signal.SIGINT) is leave:  # as `evrun_command` left it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="evrun")
 

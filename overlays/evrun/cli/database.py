@@ -64,7 +64,7 @@ def named(url: str, *, in_doubt: str = _AGAIN) -> Iterator[Database]:
     except (DatabaseUnusable, Unavailable) as error:
         raise ConfigurationError(str(error)) from error
     except OutcomeUnknown as error:
-        # The error's own message is for HTTP clients.
+        # Its own sentence is for whoever sent a request.
         raise ConfigurationError(
             f"The database failed while it committed: the change may be there. {in_doubt}"
         ) from error

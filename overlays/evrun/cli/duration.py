@@ -17,7 +17,7 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the duration that a text names."""
+        """Return the time that a text says."""
         if isinstance(value, timedelta):
             return value
         said = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", value)

@@ -34,13 +34,13 @@ class Size(click.ParamType[int]):
     units = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}  # noqa: RUF012 - never changed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number of bytes that a text names."""
+        """Return the bytes that a text says."""
         if isinstance(value, int):
             return value
         said = re.fullmatch(r"([1-9][0-9]{0,11})(|KiB|MiB|GiB)", value)
         if said is None:
             self.fail(
-                f"{value!r} is not a size. Write 10MiB, 512KiB or a number of bytes.", param, ctx
+                f"{value!r} is no size. Write 10MiB, 512KiB or a number of bytes.", param, ctx
             )
         return int(said[1]) * self.units[said[2]]
 
@@ -51,9 +51,9 @@ class RateText(click.ParamType[str]):
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text if it is a rate."""
+        """Return the text if it is one."""
         if re.fullmatch(r"[1-9][0-9]{0,8}/[smh]", value) is None:
-            self.fail(f"{value!r} is not a rate. Write 100/s, 600/m or 5000/h.", param, ctx)
+            self.fail(f"{value!r} is no rate. Write 100/s, 600/m or 5000/h.", param, ctx)
         return value
 
 
@@ -142,7 +142,7 @@ def serve(host: str, port: int, database: str | None, **options: Any) -> None:
     status is 0. Before the server serves, Ctrl-C ends it at once with status 130.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until the server handles it: no traceback from an import.
+        # Until there is a server that heeds it: no trace of whatever is imported just then.
         signal.signal(signal.SIGINT, leave)
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile.")
@@ -156,7 +156,7 @@ def serve(host: str, port: int, database: str | None, **options: Any) -> None:
         _announce(store, url, host, listener.getsockname(), tls=settings.tls)
         if schedule is not None:
             _warn(options["faults"], schedule)
-        store.close()  # each worker opens it
+        store.close()  # whoever answers opens it
         try:
             run(url, listener, settings)
         except ssl.SSLError as error:

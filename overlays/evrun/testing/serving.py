@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 SETTINGS = Settings(access_log="off", drain=5)
-"""The defaults of `evrun serve`, but without the access log, and with 5 s to drain."""
+"""As `evrun serve` has them, but for the access log and 5 s to finish in."""
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
         """Start the server.
 
         Raises `DatabaseUnusable` or `Unavailable` if the database cannot be opened, and
-        `ConfigurationError` for settings that a test server does not support.
+        `ConfigurationError` for settings that it would not follow.
         """
         if settings.workers > 1 or settings.faults is not None:
             raise ConfigurationError(
