@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # omitted records in the notes; the others are only counted
 _LEFT_OUT = {
+    "evaluator": "evaluators",
     "log": "logs",
     "result": "results",
     "orphan": "parents that are not in the file: their logs have none now",
