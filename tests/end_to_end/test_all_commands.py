@@ -343,7 +343,7 @@ def test_help_says_what_a_database_is(name: str, columns: str) -> None:
     """A path or a URL, and how one is told from the other."""
     shown = " ".join(in_process(name, "--help", COLUMNS=columns).stdout.split())
     assert "--database PATH|URL" in shown
-    assert "the path of a SQLite file, or a URL if it has ://" in shown
+    assert "the path of a SQLite file, or a URL with ://" in shown
 
 
 def test_a_database_may_be_postgresql(here: Path, postgres: Postgres) -> None:

@@ -275,7 +275,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path, authority: trustme.CA)
             "(unable to get local issuer certificate)"
         )
         assert lines(result)["access"] == "- not checked: see TLS"
-        assert fixes(result)[0].startswith("If it is one of your own, set SSL_CERT_FILE to")
+        assert fixes(result)[0].startswith("If the issuer is yours, set SSL_CERT_FILE to")
         assert result.returncode == 3
         assert server.received == []  # the key least of all
 

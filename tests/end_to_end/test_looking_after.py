@@ -71,7 +71,7 @@ def test_a_database_that_is_not_there_is_not_made(
             assert (result.exit_code, result.stdout) == (3, "")
             assert result.stderr == (
                 f"evrun: {tmp_path / name}: this database does not exist or is empty. "
-                "Check --database or EVRUN_LOCAL; `evrun db upgrade` makes a new one.\n"
+                "Check --database or EVRUN_LOCAL. `evrun db upgrade` creates a new one.\n"
             )
     (only,) = tmp_path.iterdir()
     assert only.stat().st_size == 0
@@ -112,7 +112,7 @@ def test_commands_work_on_the_file_that_is_named(
     [
         (("keys", "create", "new"), "If `evrun keys list` shows the new key, revoke it"),
         (("keys", "revoke", "old"), "`evrun keys list` shows whether it is revoked."),
-        (("db", "prune", "--older-than", "90d"), "Run it again: it goes on with what is left."),
+        (("db", "prune", "--older-than", "90d"), "Run it again: it continues with the rest."),
     ],
 )
 def test_a_command_whose_outcome_is_unknown_says_how_to_find_out(

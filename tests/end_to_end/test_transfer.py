@@ -496,7 +496,10 @@ def test_an_evaluator_that_no_result_fits_stays_behind(
         (lambda lines: lines[1:], r"a\.jsonl does not begin as .* Name a file that it wrote"),
         (lambda lines: [], "is incomplete"),
         (lambda lines: [{**lines[0], "format": 2}, *lines[1:]], r"newer evrun \(0\.1\.0\)"),
-        (lambda lines: [lines[0], {"kind": "odd"}, *lines[1:]], r"a\.jsonl, record 2: 'odd' is no"),
+        (
+            lambda lines: [lines[0], {"kind": "odd"}, *lines[1:]],
+            r"a\.jsonl, record 2: this evrun does not know the kind 'odd'",
+        ),
         (lambda lines: [lines[0], {"kind": "log", "id": "x"}, *lines[1:]], "the log has no run_id"),
     ],
 )

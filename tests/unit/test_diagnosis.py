@@ -118,14 +118,14 @@ def test_ways_to_fail_to_connect(reach: dict[str, Any], said: str, fix: str) -> 
             18,
             "self-signed certificate",
             "this machine does not trust the certificate's issuer (self-signed certificate)",
-            "If it is one of your own, set SSL_CERT_FILE to a PEM file with its authority: "
-            "the system's list is not read.",
+            "If the issuer is yours, set SSL_CERT_FILE to a PEM file with its certificate: "
+            "evrun does not read the system's list.",
         ),
         (
             62,
             "Hostname mismatch, certificate is not valid for 'evals.example'.",
             "the certificate is not for 'evals.example'",
-            "Write a name that it is for in EVRUN_BASE_URL.",
+            "Write a name of the certificate in EVRUN_BASE_URL.",
         ),
         (
             23,

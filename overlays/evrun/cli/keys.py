@@ -64,7 +64,7 @@ def create(name: str, scope: KeyScope, expires: timedelta | None, database: str 
         except ConflictError as error:
             raise click.UsageError(
                 f"{error} No key was printed, because a key is shown only once: a variable that "
-                "takes the output of this command is now empty."
+                "takes the output of this command is empty now."
             ) from error
     click.echo(f"New key {name}. It is shown only once; keep it as EVRUN_API_KEY:", err=True)
     click.echo(key)
