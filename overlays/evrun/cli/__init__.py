@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 from evrun._extras import lack
-from evrun_command import raise_on_interrupt
+from evrun_interrupt import raise_on_interrupt
 
 _ON_A_DATABASE: Final = ("demo", "serve", "keys", "db")  # commands that need the `server` extra
 

@@ -18,7 +18,7 @@ from evrun.cli.keys import keys
 from evrun.cli.serve import serve
 from evrun.cli.transfer import export, import_
 from evrun.errors import EvrunError, InvalidRequestError
-from evrun_command import INTERRUPTED
+from evrun_interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

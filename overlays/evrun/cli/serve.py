@@ -16,7 +16,7 @@ from evrun.cli.database import opened, spelled
 from evrun.cli.quantities import RateType, SizeType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError
-from evrun_command import exit_on_interrupt
+from evrun_interrupt import exit_on_interrupt
 
 if TYPE_CHECKING:
     from evrun.server.api.faults import Schedule

@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM while a server runs: nothing else in the server installs a handler.
 
-Before there is a server, `evrun_command` says what Ctrl-C does.
+Before there is a server, `evrun_interrupt` says what Ctrl-C does.
 """
 
 from __future__ import annotations
