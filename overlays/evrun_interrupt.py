@@ -1,4 +1,4 @@
-"""What Ctrl-C does to the command `evrun`. It imports nothing of the package, which takes longer."""
+"""What Ctrl-C does to the command `evrun`. It imports nothing of the package."""
 
 from __future__ import annotations
 
