@@ -17,8 +17,6 @@ Refusal
 
 from __future__ import annotations
 
-from typing import Any
-
 Location = tuple[str | int, ...]
 
 
@@ -39,18 +37,17 @@ class Conflict(Refusal):
 
 
 class Rule(Refusal):
-    """The request breaks a rule at `loc`; `type` names the rule for programs."""
+    """The request breaks a rule.
+
+    `loc` is the path of a field, empty for the whole request: the API says in which part of the
+    request the field stands (`Operation.located`). `type` names the rule for programs.
+    """
 
     def __init__(self, loc: Location, msg: str, *, type: str = "value_error") -> None:  # noqa: A002
         super().__init__(msg)
         self.loc = loc
         self.msg = msg
         self.type = type
-
-    @property
-    def details(self) -> list[dict[str, Any]]:
-        """What a 422 says of it."""
-        return [{"loc": list(self.loc), "msg": self.msg, "type": self.type}]
 
 
 class TooSlow(Refusal):
@@ -65,7 +62,7 @@ class Undecodable(Rule):
     """The body is not what its `Content-Encoding` says, or the server does not know that one."""
 
     def __init__(self, msg: str) -> None:
-        super().__init__(("header", "Content-Encoding"), msg, type="content_encoding")
+        super().__init__(("content_encoding",), msg, type="content_encoding")
 
 
 class TooMany(Refusal):

@@ -162,8 +162,9 @@ class _Server:
         self, operations: Mapping[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            request.scope["evrun.route"] = PREFIX + operations[request.method].path
-            answer = self._answer(operations[request.method], request)
+            operation = operations[request.method]
+            request.scope["evrun.route"] = PREFIX + operation.path
+            answer = operation.located(self._answer(operation, request))
             return await self._or_refusal(answer, request)
 
         return endpoint
@@ -276,7 +277,7 @@ _STATUSES: dict[type[errors.Refusal], int] = {
 
 def _refused(refusal: Refusal) -> Response:
     """Return the documented answer to a refused request."""
-    if isinstance(refusal, Invalid | errors.Rule):
+    if isinstance(refusal, Invalid):
         return _json(422, pydantic_core.to_json({"detail": refusal.details}))
     headers: dict[str, str] = {}
     if isinstance(refusal, Unauthenticated):

@@ -92,7 +92,10 @@ def outcome(answer: Answer | Refusal) -> Json:
     if isinstance(answer, Answer):
         log = pydantic_core.from_json(answer.content)
         return {"status": answer.status, "log": log, "replayed": answer.replayed}
-    if isinstance(answer, Invalid | Rule):
+    if isinstance(answer, Rule):
+        part = "path" if answer.loc == ("evaluation_id",) else "body"
+        answer = Invalid.at((part, *answer.loc), answer.msg, type=answer.type)
+    if isinstance(answer, Invalid):
         return {"status": 422, "detail": answer.details}
     return {"status": 409 if isinstance(answer, Conflict) else 404, "detail": str(answer)}
 
@@ -132,5 +135,4 @@ def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
         "POST",
         f"/evaluations/{run_id}/log?{query}",
         json.dumps(body).encode(),
-        place=("body", "idempotency_key"),
     )

@@ -6,8 +6,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from evrun.server.errors import Rule
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,26 +15,26 @@ _DIGITS = 308
 """An integer with so many digits is in the range of a float."""
 
 
-class _NotFiniteError(Exception):
-    pass
+class NotFiniteError(Exception):
+    """A number is not finite. `loc` is the path to the first one."""
+
+    def __init__(self, loc: Location = ()) -> None:
+        super().__init__(loc)
+        self.loc = loc
 
 
 def read(content: bytes) -> Any:
-    """Return a body's JSON data. Raises `Rule` at the first number that is not finite.
+    """Return a body's JSON data.
 
-    Raises `ValueError` or `RecursionError` for what is not JSON or nests too deeply.
+    Raises `NotFiniteError`, and `ValueError` or `RecursionError` for a text that is not JSON or
+    nests too deeply.
     """
     try:
         return json.loads(
             content, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_integer
         )
-    except _NotFiniteError:
-        place = _place(read_leniently(content))
-    raise Rule(
-        place,
-        "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity.",
-        type="finite_number",
-    )
+    except NotFiniteError:
+        raise NotFiniteError(_place(read_leniently(content))) from None
 
 
 def read_leniently(content: bytes | str) -> Any:
@@ -45,13 +43,13 @@ def read_leniently(content: bytes | str) -> Any:
 
 
 def _refuse(_: str) -> float:
-    raise _NotFiniteError
+    raise NotFiniteError
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _NotFiniteError
+        raise NotFiniteError
     return value
 
 
@@ -65,26 +63,32 @@ def _finite_integer(text: str) -> int:
 def _integer(text: str) -> float:
     try:
         return _finite_integer(text)
-    except _NotFiniteError:
+    except NotFiniteError:
         return float(text)
 
 
 def _place(data: Any) -> Location:
     """Return where the first number that is not finite stands.
 
-    That is the body itself if none is left: of two members of one name the later counts.
+    The path is empty if none is left: of two members of one name the later counts.
     """
     place: list[str | int] = []
-    levels: list[Iterator[tuple[str | int, Any]]] = [iter([("body", data)])]
+    levels: list[Iterator[tuple[str | int, Any]]] = [_members(data)]
     while levels:
         for name, value in levels[-1]:
             if isinstance(value, float) and not math.isfinite(value):
                 return (*place, name)
             if isinstance(value, dict | list):
                 place.append(name)
-                levels.append(iter(value.items() if isinstance(value, dict) else enumerate(value)))
+                levels.append(_members(value))
                 break
         else:
             levels.pop()
             del place[-1:]
-    return ("body",)
+    return ()
+
+
+def _members(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value if isinstance(value, list) else ()))

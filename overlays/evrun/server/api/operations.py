@@ -9,14 +9,15 @@ import pydantic_core
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
-from evrun.server.api.validation import parse_body
+from evrun.server.api.validation import Invalid, parse_body
+from evrun.server.errors import Rule
 from evrun.server.store import idempotency
 from evrun.server.store.idempotency import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from evrun.server.errors import Refusal
+    from evrun.server.errors import Location, Refusal
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Scope
 
@@ -25,6 +26,14 @@ Prepare = Callable[[Any, Any, "Attempt | None"], Any]
 """Takes parameters, body and attempt."""
 Parse = Callable[[TypeAdapter[Any], bytes], Any]
 JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
+
+T = TypeVar("T")
+
+_HEADERS = {
+    "idempotency_key": "Idempotency-Key",
+    "content_encoding": "Content-Encoding",
+}
+"""Fields that stand in a header."""
 
 PREFIX = "/v4"
 """Stands before every path of the contract."""
@@ -66,6 +75,23 @@ class Operation:
     """Whether requests that wait together are handled at once, which is cheaper."""
     handle: JointHandler
     """Returns the answer to each, within one transaction. Several only come if it `joins`."""
+
+    async def located(self, answer: Awaitable[T]) -> T:
+        """Return the answer. Raises `Invalid` for a `Rule`: it says where the field stands."""
+        try:
+            return await answer
+        except Rule as rule:
+            raise Invalid.at(self._place(rule.loc), rule.msg, type=rule.type) from rule
+
+    def _place(self, field: Location) -> Location:
+        name = field[0] if field else ""
+        if name in _HEADERS:
+            return ("header", _HEADERS[str(name)])
+        if f"{{{name}}}" in self.path:
+            return ("path", *field)
+        if self.body is None or name in self.parameters.model_fields:
+            return ("query", *field)
+        return ("body", *field)
 
 
 @frozen

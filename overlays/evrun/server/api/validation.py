@@ -13,6 +13,7 @@ from evrun.server.errors import Location, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from starlette.datastructures import QueryParams
 
@@ -34,6 +35,11 @@ class Invalid(Refusal):
         super().__init__(details[0]["msg"])
         self.details = details
 
+    @classmethod
+    def at(cls, loc: Location, msg: str, *, type: str) -> Self:  # noqa: A002 - the answer's word
+        """Return the refusal at one place."""
+        return cls([{"loc": list(loc), "msg": msg, "type": type}])
+
 
 def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams) -> P:
     """Return the path and query parameters. Raises `Invalid`.
@@ -51,10 +57,9 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
         values.update({name: query.getlist(name) for name in undeclared})
     values.update(path)
     for name, value in values.items():
-        if any("\0" in each for each in value):  # a text's characters or a list's texts
-            place = ["path" if name in path else "query", name]
-            message = "It must not hold the character U+0000."
-            raise Invalid([{"loc": place, "msg": message, "type": "nul_character"}])
+        if "\0" in name or any("\0" in each for each in value):  # characters, or a list's texts
+            place = ("path" if name in path else "query", name)
+            raise Invalid.at(place, "It must not hold the character U+0000.", type="nul_character")
     try:
         parsed = model.model_validate(values)
     except ValidationError as error:
@@ -73,13 +78,13 @@ def _list_fields(model: type[BaseModel]) -> set[str]:
 
 
 def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return the JSON body. Raises `Refusal`.
+    """Return the JSON body. Raises `Invalid`.
 
     Strict: `"1"` is no number and `1` no boolean. Numbers are finite, also within free-form
     objects, where pydantic takes others.
     """
     if not content.strip():
-        raise Invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
+        raise Invalid.at(("body",), "Field required", type="missing")
     plain = _plain(content)
     try:
         parsed = adapter.validate_json(content, strict=True)
@@ -90,9 +95,12 @@ def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
 
 
 def _plain(content: bytes) -> Any:
-    """Return the JSON data, None for what pydantic then refuses. Raises `Rule`."""
+    """Return the JSON data, None for what pydantic then refuses. Raises `Invalid`."""
     try:
         return finite.read(content)
+    except finite.NotFiniteError as error:
+        message = "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity."
+        raise Invalid.at(("body", *error.loc), message, type="finite_number") from error
     except (ValueError, RecursionError):
         return None
 
@@ -107,8 +115,7 @@ def parse_envelope(adapter: TypeAdapter[T], content: bytes) -> T:
     except ValidationError as error:
         raise _invalid(error, lambda loc: ("body", *loc)) from error
     except (ValueError, RecursionError) as error:
-        detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
-        raise Invalid([detail]) from error
+        raise Invalid.at(("body",), f"Invalid JSON: {error}", type="json_invalid") from error
 
 
 def _too_deep(error: ValidationError) -> Invalid | None:
@@ -117,7 +124,7 @@ def _too_deep(error: ValidationError) -> Invalid | None:
     if "recursion limit" not in first.get("ctx", {}).get("error", ""):
         return None
     msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
-    return Invalid([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
+    return Invalid.at(("body",), msg, type="json_invalid")
 
 
 def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
@@ -133,7 +140,7 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
             _refuse_numbers_as_times(each, given[index], (*loc, index))
     elif isinstance(parsed, date) and "-" not in given.lstrip("-"):
         msg = "Input should be a date or time as in 2024-05-01 or 2024-05-01T12:00:00Z"
-        raise Invalid([{"loc": list(loc), "msg": msg, "type": "datetime_parsing"}])
+        raise Invalid.at(loc, msg, type="datetime_parsing")
 
 
 def _invalid(error: ValidationError, place: Any) -> Invalid:

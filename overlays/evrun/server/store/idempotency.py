@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from evrun.server.errors import Location
     from evrun.server.store.scope import Scope
 
 HEADER = "Idempotency-Key"
@@ -35,9 +34,9 @@ LIFETIME = timedelta(hours=24)
 """How long a key is remembered after its first use."""
 
 _PRUNED = 10  # expired keys that go when a new one comes: more go than come
+_FIELD = ("idempotency_key",)
 _BARE = re.compile(r"[!-~]{1,255}")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
-_PLACE = ("header", HEADER)
 
 
 # Made once: every request under a key asks these.
@@ -74,13 +73,9 @@ class Attempt:
     key: str
     fingerprint: str
     """Of method, path, query and body; the body by what it says, if it is JSON."""
-    place: Location = _PLACE
-    """Where the key stands, for complaints about it."""
 
 
-def read_attempt(
-    values: Sequence[str], method: str, target: str, content: bytes, *, place: Location = _PLACE
-) -> Attempt | None:
+def read_attempt(values: Sequence[str], method: str, target: str, content: bytes) -> Attempt | None:
     """Return the attempt that a request is, None without a key.
 
     `values` are those of the header, `target` is path and query. Raises `Rule`.
@@ -91,13 +86,13 @@ def read_attempt(
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
     if len(values) > 1 or not _BARE.fullmatch(key):
         raise Rule(
-            place,
+            _FIELD,
             "Send one key of 1 to 255 visible ASCII characters.",
             type="idempotency_key_invalid",
         )
     digest = hashlib.sha256(f"{method} {target}\n".encode())
     digest.update(_canonical(content))
-    return Attempt(key, digest.hexdigest(), place)
+    return Attempt(key, digest.hexdigest())
 
 
 def _canonical(content: bytes) -> bytes:
@@ -137,7 +132,12 @@ class Memory:
             return None
         fingerprint, answer = known
         if fingerprint != attempt.fingerprint:
-            raise _reused(attempt)
+            raise Rule(
+                _FIELD,
+                "This key was used for another request. A key stands for one thing to do: take a "
+                "new one.",
+                type="idempotency_key_reused",
+            )
         return evolve(answer, replayed=True)
 
     def note(self, attempt: Attempt, answer: Answer) -> None:
@@ -171,14 +171,6 @@ class Memory:
                 for key, (fingerprint, answer) in sorted(self._new.items())
             ],
         )
-
-
-def _reused(attempt: Attempt) -> Rule:
-    return Rule(
-        attempt.place,
-        "This key was used for another request. A key stands for one thing to do: take a new one.",
-        type="idempotency_key_reused",
-    )
 
 
 def recall(scope: Scope, attempt: Attempt) -> Answer | None:

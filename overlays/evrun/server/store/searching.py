@@ -46,7 +46,7 @@ def contains(column: Column[str], term: str, name: str) -> ColumnElement[bool]:
     folded = fold(term)
     if len(folded.encode()) > LONGEST_TERM:
         message = f"A search term has at most {LONGEST_TERM} bytes."
-        raise Rule(("query", name), message, type="too_long")
+        raise Rule((name,), message, type="too_long")
     return column.contains(folded, autoescape=True)
 
 
