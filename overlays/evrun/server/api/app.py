@@ -27,6 +27,7 @@ from evrun.server.api import unserved
 from evrun.server.api.batches import MOST_LOGS
 from evrun.server.api.executor import Performer
 from evrun.server.api.faults.injection import Injection
+from evrun.server.api.idempotency import REPLAYED
 from evrun.server.api.lifecycle import Lifecycle
 from evrun.server.api.limits import BODY_LIMIT, Gone, Heads, RateLimiter, read_body
 from evrun.server.api.operations import PREFIX
@@ -220,7 +221,7 @@ class _Server:
             pending = await self._in_thread(self._performer.perform, *asked)
         # Not in a thread of ours: what waits there would keep others from waiting with it.
         answer = pending if isinstance(pending, Answer) else await asyncio.wrap_future(pending)
-        headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
+        headers = {REPLAYED: "true"} if answer.replayed else None
         if not answer.content:
             return Response(status_code=answer.status, headers=headers)
         return _json(answer.status, answer.content, headers)

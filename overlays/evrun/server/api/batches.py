@@ -7,16 +7,17 @@ either, so that each finds what the other did.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic_core
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from evrun.server.api.validation import Invalid, parse_body, sent, settled
+from evrun.server.api.idempotency import read_attempt
+from evrun.server.api.json_body import canonical
+from evrun.server.api.validation import Invalid, parse_envelope, parse_inner, sent, settled
 from evrun.server.errors import Conflict, NotFound, Refusal, Rule
-from evrun.server.store.idempotency import Answer, Memory, read_attempt
+from evrun.server.store.idempotency import Answer, Memory
 from evrun.server.store.recording import Recorder
 from evrun_models import EvaluationLogItem
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from evrun.server.api.json_body import JsonBody
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Json, Scope
     from evrun_models import CreateEvaluationLogRequest
@@ -36,11 +38,20 @@ _BESIDE = ("evaluatee_id", "idempotency_key")  # a single call says these outsid
 
 
 class Envelope(BaseModel):
-    """The body: a `CreateEvaluationLogsRequest` whose logs have not been looked into."""
+    """A `CreateEvaluationLogsRequest` whose logs are not validated yet."""
 
     model_config = ConfigDict(extra="forbid")
 
     logs: Annotated[list[Any], Field(min_length=1, max_length=MOST_LOGS)]
+
+
+@frozen
+class ManyLogs:
+    """The body of a request for many logs."""
+
+    logs: list[Any]
+    is_finite: bool
+    """Whether every number in it is."""
 
 
 @frozen
@@ -68,9 +79,14 @@ class Item:
         return cls(body.datapoint_id, evaluatee_id, log, attempt)
 
 
-def read(run_id: str, body: Envelope) -> list[Item | Refusal]:
+def parse(adapter: TypeAdapter[Envelope], body: JsonBody) -> ManyLogs:
+    """Return the body. Raises `Invalid`."""
+    return ManyLogs(parse_envelope(adapter, body).logs, body.is_finite)
+
+
+def read(run_id: str, body: ManyLogs) -> list[Item | Refusal]:
     """Return the logs of one request, or why they cannot be read, in order."""
-    return [_read(run_id, log) for log in body.logs]
+    return [_read(run_id, log, is_finite=body.is_finite) for log in body.logs]
 
 
 def log_each(scope: Scope, run_id: str, items: Sequence[Item | Refusal]) -> list[Answer | Refusal]:
@@ -116,9 +132,9 @@ def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | Refusal:
     return answer
 
 
-def _read(run_id: str, log: Any) -> Item | Refusal:
+def _read(run_id: str, log: Any, *, is_finite: bool) -> Item | Refusal:
     try:
-        item = parse_body(_ITEM, json.dumps(log).encode())
+        item = parse_inner(_ITEM, log, is_finite=is_finite)
         return Item.of(item.evaluatee_id, item, _attempt(run_id, item, log))
     except (Invalid, Rule) as refusal:
         return refusal
@@ -130,9 +146,5 @@ def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
         return None
     body = {name: value for name, value in log.items() if name not in _BESIDE}
     query = "" if item.evaluatee_id is None else f"evaluatee_id={item.evaluatee_id}"
-    return read_attempt(
-        [item.idempotency_key],
-        "POST",
-        f"/evaluations/{run_id}/log?{query}",
-        json.dumps(body).encode(),
-    )
+    target = f"/evaluations/{run_id}/log?{query}"
+    return read_attempt([item.idempotency_key], target, canonical(body))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from evrun.server.api.idempotency import HEADER, read_attempt
+from evrun.server.api.json_body import JsonBody
 from evrun.server.api.limits import inflate
 from evrun.server.api.operations import Asked
 from evrun.server.api.validation import parse_parameters
@@ -108,11 +110,12 @@ class _Asking:
 
     def question(self) -> Asked:
         """Return what is asked. Raises `Refusal`."""
-        return self._parsed(self.content, self._attempt(self.content))
+        body = JsonBody.read(self.content)
+        return self._parsed(body, self._attempt(body))
 
     def read(self, connection: Connection) -> Answer:
         """Answer a request that changes nothing."""
-        (answer,) = self.operation.handle(self.scope(connection), [self._parsed(b"")])
+        (answer,) = self.operation.handle(self.scope(connection), [self._parsed(None)])
         assert isinstance(answer, Answer)  # noqa: S101 - reads raise their refusals
         return answer
 
@@ -145,35 +148,38 @@ class _Asking:
 
     def _looked_up(
         self, connection: Connection
-    ) -> tuple[str, bytes, Attempt | None, Answer | None]:
+    ) -> tuple[str, JsonBody, Attempt | None, Answer | None]:
         """Return whose request it is, its body, its attempt, and what that was answered with."""
         scope = self.scope(connection)
         # Only for those who have a key. A repeated body may be compressed otherwise.
         encoding = self.request.headers.get("content-encoding", "")
-        body = b""
+        content = b""
         if self.operation.body is not None:
-            body = inflate(self.content, encoding, self.performer.body_limit)
+            content = inflate(self.content, encoding, self.performer.body_limit)
+        body = JsonBody.read(content)
         attempt = self._attempt(body)
         earlier = None if attempt is None else idempotency.recall(scope, attempt)
         return scope.organisation_id, body, attempt, earlier
 
-    def _parsed(self, body: bytes, attempt: Attempt | None = None) -> Asked:
+    def _parsed(self, body: JsonBody | None, attempt: Attempt | None = None) -> Asked:
         operation, request = self.operation, self.request
         parameters = parse_parameters(
             operation.parameters, request.path_params, request.query_params
         )
-        given = None if operation.body is None else operation.parse(operation.body, body)
+        given = None
+        if operation.body is not None and body is not None:
+            given = operation.parse(operation.body, body)
         if operation.prepare is not None:
             given = operation.prepare(parameters, given, attempt)
         return Asked(parameters, given, attempt)
 
-    def _attempt(self, body: bytes) -> Attempt | None:
-        if self.operation.method != "POST":
+    def _attempt(self, body: JsonBody) -> Attempt | None:
+        values = self.request.headers.getlist(HEADER)
+        if self.operation.method != "POST" or not values:
             return None  # the other methods are harmless to repeat as they are
-        values = self.request.headers.getlist(idempotency.HEADER)
         path = self.operation.path.format(**self.request.path_params)
         query = self.request.scope["query_string"].decode("latin-1")
-        return idempotency.read_attempt(values, "POST", f"{path}?{query}", body)
+        return read_attempt(values, f"{path}?{query}", body.canonical())
 
 
 def _answer_all(

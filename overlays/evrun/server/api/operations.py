@@ -9,6 +9,8 @@ import pydantic_core
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
+from evrun.server.api.idempotency import HEADER
+from evrun.server.api.json_body import JsonBody
 from evrun.server.api.validation import Invalid, parse_body
 from evrun.server.errors import Rule
 from evrun.server.store import idempotency
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=BaseModel)
 Prepare = Callable[[Any, Any, "Attempt | None"], Any]
 """Takes parameters, body and attempt."""
-Parse = Callable[[TypeAdapter[Any], bytes], Any]
+Parse = Callable[[TypeAdapter[Any], JsonBody], Any]
 JointHandler = Callable[["Scope", "Sequence[Asked]"], "Sequence[Answer | Refusal]"]
 
 T = TypeVar("T")
 
 _HEADERS = {
-    "idempotency_key": "Idempotency-Key",
+    "idempotency_key": HEADER,
     "content_encoding": "Content-Encoding",
 }
 """Fields that stand in a header."""

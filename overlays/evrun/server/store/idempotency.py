@@ -1,15 +1,12 @@
 """Repeated requests: the same key and request get the first answer again, and it is done once.
 
-After draft-ietf-httpapi-idempotency-key-header. An answer is kept in the transaction that it tells
-of, so that there is never one without the other, whatever happens to the server in between. Only
-successes are kept: a refused request changed nothing, and repeating it is trying anew.
+An answer is kept in the transaction that it tells of: there is never one without the other,
+whatever happens to the server in between. Only successes are kept: a refused request changed
+nothing, and a client may send it again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -28,16 +25,12 @@ if TYPE_CHECKING:
 
     from evrun.server.store.scope import Scope
 
-HEADER = "Idempotency-Key"
-REPLAYED = "Idempotent-Replayed"
 LIFETIME = timedelta(hours=24)
 """How long a key is remembered after its first use."""
 
 _PRUNED = 10  # expired keys that go when a new one comes: more go than come
-_FIELD = ("idempotency_key",)
-_BARE = re.compile(r"[!-~]{1,255}")
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
-
+FIELD = ("idempotency_key",)
+"""The key, in a complaint about it."""
 
 # Made once: every request under a key asks these.
 _KNOWN = select(idempotency_keys).where(
@@ -75,37 +68,6 @@ class Attempt:
     """Of method, path, query and body; the body by what it says, if it is JSON."""
 
 
-def read_attempt(values: Sequence[str], method: str, target: str, content: bytes) -> Attempt | None:
-    """Return the attempt that a request is, None without a key.
-
-    `values` are those of the header, `target` is path and query. Raises `Rule`.
-    """
-    if not values:
-        return None
-    quoted = _QUOTED.fullmatch(values[0])
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
-    if len(values) > 1 or not _BARE.fullmatch(key):
-        raise Rule(
-            _FIELD,
-            "Send one key of 1 to 255 visible ASCII characters.",
-            type="idempotency_key_invalid",
-        )
-    digest = hashlib.sha256(f"{method} {target}\n".encode())
-    digest.update(_canonical(content))
-    return Attempt(key, digest.hexdigest())
-
-
-def _canonical(content: bytes) -> bytes:
-    """Return what a body says, however it is spaced and its members are ordered.
-
-    One of many logs is the same request as the single call, whoever wrote the JSON of either.
-    """
-    try:
-        return json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        return content  # it is going to be refused
-
-
 class Memory:
     """What was answered under some keys, and what is now: of one transaction."""
 
@@ -133,7 +95,7 @@ class Memory:
         fingerprint, answer = known
         if fingerprint != attempt.fingerprint:
             raise Rule(
-                _FIELD,
+                FIELD,
                 "This key was used for another request. A key stands for one thing to do: take a "
                 "new one.",
                 type="idempotency_key_reused",

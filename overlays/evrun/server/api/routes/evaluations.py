@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evrun.server.api import batches
 from evrun.server.api.operations import Routes
-from evrun.server.api.validation import parse_envelope, sent, settled
+from evrun.server.api.validation import sent, settled
 from evrun.server.errors import NotFound
 from evrun.server.store import results, run_pages, runs, snapshots
 from evrun.server.store.pages import Window
@@ -103,7 +103,7 @@ def log(scope: Scope, requests: Sequence[Asked]) -> Sequence[Answer | Refusal]:
     EvaluationsLogManyParameters,
     batches.Envelope,
     status=200,
-    parse=parse_envelope,
+    parse=batches.parse,
     prepare=lambda given, body, _: batches.read(given.evaluation_id, body),
 )
 def log_many(
