@@ -106,18 +106,24 @@ class Memory:
         """Remember an answer; `keep` writes it."""
         self._new[attempt.key] = self._known[attempt.key] = attempt.fingerprint, answer
 
+    def forget_expired(self, number: int = _PRUNED) -> None:
+        """Delete the keys of these attempts that have expired, and `number` other expired keys."""
+        scope, oldest = self._scope, now() - LIFETIME
+        for part in parts(self._expired):
+            # Another writer may have used the key anew since it was looked up.
+            expired = idempotency_keys.c.created_at <= oldest
+            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part), expired))
+        scope.connection.execute(_FORGOTTEN, {"oldest": oldest, "number": number})
+
     def keep(self) -> None:
-        """Write what was noted, and forget expired keys: those that come again, and others.
+        """Write what was noted.
 
         In the order of the keys: writers that race for several must not wait for each other.
         """
         if not self._new:
             return
+        self.forget_expired(max(_PRUNED, 2 * len(self._new)))
         scope, at = self._scope, now()
-        again = [key for key in self._expired if key in self._new]
-        for part in parts(again):
-            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part)))
-        _prune(scope, max(_PRUNED, 2 * len(self._new)))
         insert_rows(
             scope.connection,
             idempotency_keys,
@@ -143,15 +149,15 @@ def recall(scope: Scope, attempt: Attempt) -> Answer | None:
 def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     """Return `work`'s answer and keep it, or the one that was given under the key before.
 
-    Within the write transaction. Whoever comes second waits at the key, before any work: where
-    writers race, it then fails at the unique index, and finds the answer when it is done again.
+    Within the write transaction. Unlike `Memory.keep`, it writes the key before the work: a second
+    writer waits at the unique index, instead of failing on what the first one stores. It is then
+    done again, and finds the answer.
     """
-    earlier = recall(scope, attempt)
+    memory = Memory(scope, [attempt])
+    earlier = memory.recall(attempt)
     if earlier is not None:
         return earlier
-    expired = idempotency_keys.c.created_at <= now() - LIFETIME
-    same = _under(scope, [attempt.key])
-    scope.connection.execute(delete(idempotency_keys).where(same, expired))
+    memory.forget_expired()
     scope.connection.execute(
         insert(idempotency_keys).values(
             organisation_id=scope.organisation_id,
@@ -164,15 +170,11 @@ def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     )
     answer = work()
     scope.connection.execute(
-        update(idempotency_keys).where(same).values(status=answer.status, answer=answer.content)
+        update(idempotency_keys)
+        .where(_under(scope, [attempt.key]))
+        .values(status=answer.status, answer=answer.content)
     )
-    _prune(scope, _PRUNED)
     return answer
-
-
-def _prune(scope: Scope, number: int) -> None:
-    """Forget some expired keys, whosever they are, and `number` at most."""
-    scope.connection.execute(_FORGOTTEN, {"oldest": now() - LIFETIME, "number": number})
 
 
 def _under(scope: Scope, keys: Sequence[str]) -> ColumnElement[bool]:
