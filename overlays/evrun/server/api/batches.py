@@ -1,8 +1,7 @@
-"""Many logs at once: each is done, refused or repeated by itself, as if it were the only one.
+"""Record many logs in one transaction: each gets the answer that a single call would get.
 
-All of them share a transaction, so that one commit makes them durable. They come in one request, or
-in single calls that waited together. A log under an idempotency key has the same fingerprint in
-either, so that each finds what the other did.
+The logs come in one request, or in single calls that waited together. A log with an idempotency key
+has the same fingerprint in both, so a single call and a batch recognise each other's logs.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
 
 from evrun.server.db.tables import idempotency_keys
 from evrun.server.errors import Rule
-from evrun.server.store.inserting import insert_rows
+from evrun.server.store.bulk_insert import insert_rows
 from evrun.server.store.scope import now, parts
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Recording logs of a run: each is checked by itself, and the rows of many are written at once.
+"""Record logs of a run: each is checked by itself, and the rows of many are written at once.
 
 Logging again for a datapoint keeps both; the newest counts.
 """
@@ -23,7 +23,7 @@ from evrun.server.db.tables import (
 )
 from evrun.server.errors import NotFound, Rule
 from evrun.server.store import configs, feedback, searching, sessions
-from evrun.server.store.inserting import insert_rows
+from evrun.server.store.bulk_insert import insert_rows
 from evrun.server.store.logs import GIVEN_BACK, PAYLOAD, by_reference, in_utc
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import now, parts, utc_text

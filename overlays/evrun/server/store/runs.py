@@ -17,7 +17,7 @@ from evrun.server.db.tables import (
 )
 from evrun.server.errors import Conflict, NotFound, Rule
 from evrun.server.store import configs, datasets
-from evrun.server.store.registration import use
+from evrun.server.store.project_configs import use
 from evrun.server.store.scope import Json, Lock, Scope, now
 from evrun.server.store.texts import require_storable
 

@@ -8,7 +8,7 @@ from evrun.server.api import batches
 from evrun.server.api.operations import Routes
 from evrun.server.api.validation import sent, settled
 from evrun.server.errors import NotFound
-from evrun.server.store import results, run_pages, runs, snapshots
+from evrun.server.store import results, run_datapoints, run_pages, runs
 from evrun.server.store.pages import Window
 from evrun_models import (
     AddEvaluatorsRequest,
@@ -71,7 +71,9 @@ def get(scope: Scope, given: EvaluationsGetParameters) -> Json:
 )
 def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) -> Json:
     """Return a page of a run's datapoints."""
-    return snapshots.list_page(scope, given.id, Window.of(given), evaluatee_id=given.evaluatee_id)
+    return run_datapoints.list_page(
+        scope, given.id, Window.of(given), evaluatee_id=given.evaluatee_id
+    )
 
 
 @routes.write_jointly(

@@ -1,4 +1,4 @@
-"""Registering a model config to a project."""
+"""The model configs that a project uses."""
 
 from __future__ import annotations
 
