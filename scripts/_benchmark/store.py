@@ -18,9 +18,9 @@ from _benchmark.runs import start_run
 from evrun import Evrun
 from evrun.server import Database
 from evrun.server.api import batches
+from evrun.server.api.idempotency import read_attempt
 from evrun.server.db import organisations
 from evrun.server.db.group_commit import BATCH
-from evrun.server.store.idempotency import read_attempt
 from evrun.server.store.scope import Scope
 from evrun_models import CreateEvaluationLogRequest, LogRequest  # noqa: TID251 - what the server makes of a body
 
@@ -132,5 +132,5 @@ def _insert(raw: sqlite3.Connection, wanted: dict[str, list[tuple[Any, ...]]]) -
 
 def _item(datapoint_id: str) -> batches.Item:
     body = CreateEvaluationLogRequest(datapoint_id=datapoint_id, log=LogRequest(output=OUTPUT))
-    attempt = read_attempt([datapoint_id], "POST", "/", body.model_dump_json().encode())
+    attempt = read_attempt([datapoint_id], "/", body.model_dump_json().encode())
     return batches.Item.of(None, body, attempt)

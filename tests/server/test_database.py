@@ -45,8 +45,8 @@ def test_the_list_of_revisions_is_complete() -> None:
 
 
 def test_every_schema_that_landed_is_kept_for_the_upgrade_tests() -> None:
-    """`schemas/` has a filled database of each revision but the newest, as SQL."""
-    assert sorted(each.stem for each in SCHEMAS.iterdir()) == sorted(REVISIONS[:-1])
+    """`schemas/` has a filled database of each revision, as SQL."""
+    assert sorted(each.stem for each in SCHEMAS.iterdir()) == sorted(REVISIONS)
 
 
 @pytest.fixture(params=KINDS)
@@ -56,8 +56,10 @@ def empty(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_an_old_database_is_upgraded_with_all_that_it_holds(empty: str, revision: str) -> None:
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_each_revision_opens_with_all_that_it_holds(
+    empty: str, revision: str
+) -> None:
     """It gets the newest schema, and everything in it is read, searched and added to as before."""
     restore(empty, SCHEMAS / f"{revision}.sql")
     server = EmbeddedServer(Database(empty))
@@ -112,6 +114,18 @@ def test_a_newer_database_is_refused(database: Database) -> None:
         DatabaseUnusableError, match=r"newer evrun \(schema 9999.*pip install -U evrun"
     ):
         database.open()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0006"])
+def test_a_database_from_before_the_release_is_refused(database: Database, revision: str) -> None:
+    """The sentence says to export with the older version, and nothing is touched."""
+    set_revision = text("UPDATE alembic_version SET version_num = :revision")
+    database.write(lambda c: c.execute(set_revision, {"revision": revision}))
+    database.close()
+    sentence = rf"before the first release \(schema {revision}\).*evrun export.*evrun import"
+    with pytest.raises(DatabaseUnusableError, match=sentence):
+        database.open()
+    assert database.revision() == revision
 
 
 def test_a_failed_write_leaves_nothing(database: Database) -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -30,8 +28,6 @@ from evrun.server.store.api_keys import SCOPES, Authenticator, KeyScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def test_a_key_opens_the_default_organisation(database: Database, api: Api) -> None:
@@ -189,17 +185,3 @@ def test_a_key_expires(database: Database, api: Api) -> None:
     assert re.match(rf"This key \(ci\) expired at {instant}", response.json()["detail"])
     create_key(database, "ci")
     assert [each.in_use for each in list_keys(database)] == [False, False, True]
-
-
-def test_a_key_from_before_there_were_scopes_allows_everything(file: Path) -> None:
-    """An upgraded database keeps its keys as good as they were."""
-    connection = sqlite3.connect(file)
-    connection.executescript((SCHEMAS / "0003.sql").read_text())
-    connection.close()
-    server = EmbeddedServer(file)
-    api = Api(server.transport(), "evk_" + "0" * 40)
-    evaluators = api.ok("Evaluators_list")
-    response = api.send("Evaluators_delete", id="evfn_none")
-    server.close()
-    assert len(evaluators) == 1
-    assert response.status_code == 404

@@ -294,6 +294,13 @@ def test_a_long_search_is_422(run: Run) -> None:
         assert refusal == (["query", parameter], "too_long")
 
 
+def test_the_name_of_a_filter_has_no_nul(run: Run) -> None:
+    """A parameter's name may hold a kind of feedback: U+0000 in it is refused as in a value."""
+    name = "feedback-a\0_filter"
+    refusal = run.api.refused("Logs_list", project_id=run.project_id, **{name: "good"})
+    assert refusal == (["query", name], "nul_character")
+
+
 def test_a_long_body_is_413(run: Run) -> None:
     """The limit is told before the body is taken in."""
     response = run.api.send("Evaluations_log", content=b" " * (BODY_LIMIT + 1), **run.path)

@@ -137,6 +137,11 @@ class UnprocessableError(ApiError):
         super().__init__(details[0]["msg"])
         self.details = details
 
+    @classmethod
+    def at(cls, loc: Location, msg: str, *, type: str) -> UnprocessableError:  # noqa: A002
+        """Return the error of one place."""
+        return UnprocessableError([{"loc": list(loc), "msg": msg, "type": type}])
+
     @property
     def detail(self) -> Any:
         """The details."""
@@ -144,7 +149,11 @@ class UnprocessableError(ApiError):
 
 
 class InvalidValueError(UnprocessableError):
-    """The value at `loc` breaks a rule; `type` names the rule for programs."""
+    """A value breaks a rule.
+
+    `loc` is the path of a field, empty for the whole request: the API says in which part of the
+    request the field is (`Operation.located`). `type` names the rule for programs.
+    """
 
     def __init__(self, loc: Location, msg: str, *, type: str = "value_error") -> None:  # noqa: A002
         super().__init__([{"loc": list(loc), "msg": msg, "type": type}])
@@ -152,12 +161,16 @@ class InvalidValueError(UnprocessableError):
         self.msg = msg
         self.type = type
 
+    def located(self, loc: Location) -> UnprocessableError:
+        """Return the same error at a place of the request."""
+        return self.at(loc, self.msg, type=self.type)
+
 
 class ContentEncodingError(InvalidValueError):
     """The body does not match its `Content-Encoding`, or the server does not know that one."""
 
     def __init__(self, msg: str) -> None:
-        super().__init__(("header", "Content-Encoding"), msg, type="content_encoding")
+        super().__init__(("content_encoding",), msg, type="content_encoding")
 
 
 class RateLimitError(ApiError):

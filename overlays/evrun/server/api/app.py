@@ -168,8 +168,10 @@ class _Server:
         self, operations: Mapping[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            RequestContext.of(request.scope).route = PREFIX + operations[request.method].path
-            answer = self._answer(operations[request.method], request)
+            context = RequestContext.of(request.scope)
+            operation = operations[request.method]
+            context.route = PREFIX + operation.path
+            answer = operation.located(self._answer(operation, request))
             return await self._or_error(answer, request)
 
         return endpoint

@@ -7,16 +7,23 @@ so that each recognises what the other has stored.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic_core
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from evrun.server.api.validation import as_sent, parse_body, with_defaults
-from evrun.server.errors import ApiError, ConflictError, NotFoundError, UnprocessableError
-from evrun.server.store.idempotency import Answer, Memory, read_attempt
+from evrun.server.api.idempotency import read_attempt
+from evrun.server.api.json_body import canonical
+from evrun.server.api.validation import as_sent, parse_inner, parse_outer_body, with_defaults
+from evrun.server.errors import (
+    ApiError,
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    UnprocessableError,
+)
+from evrun.server.store.idempotency import Answer, Memory
 from evrun.server.store.recording import Recorder
 from evrun_models import EvaluationLogItem
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from evrun.server.api.json_body import JsonBody
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Json, Scope
     from evrun_models import CreateEvaluationLogRequest
@@ -36,11 +44,20 @@ _OUTSIDE_BODY = ("evaluatee_id", "idempotency_key")  # in a single call
 
 
 class LogsBody(BaseModel):
-    """The body: a `CreateEvaluationLogsRequest` whose logs are not validated yet."""
+    """A `CreateEvaluationLogsRequest` whose logs are not validated yet."""
 
     model_config = ConfigDict(extra="forbid")
 
     logs: Annotated[list[Any], Field(min_length=1, max_length=MOST_LOGS)]
+
+
+@frozen
+class ManyLogs:
+    """The body of a request for many logs."""
+
+    logs: list[Any]
+    is_finite: bool
+    """Whether every number in it is."""
 
 
 @frozen
@@ -68,9 +85,14 @@ class Item:
         return cls(body.datapoint_id, evaluatee_id, log, attempt)
 
 
-def read(run_id: str, body: LogsBody) -> list[Item | ApiError]:
+def parse(adapter: TypeAdapter[LogsBody], body: JsonBody) -> ManyLogs:
+    """Return the body. Raises `UnprocessableError`."""
+    return ManyLogs(parse_outer_body(adapter, body).logs, body.is_finite)
+
+
+def read(run_id: str, body: ManyLogs) -> list[Item | ApiError]:
     """Return the logs of one request in order, or the error of each invalid one."""
-    return [_read(run_id, log) for log in body.logs]
+    return [_read(run_id, log, is_finite=body.is_finite) for log in body.logs]
 
 
 def log_each(
@@ -94,6 +116,9 @@ def outcome(answer: Answer | ApiError) -> Json:
     if isinstance(answer, Answer):
         log = pydantic_core.from_json(answer.content)
         return {"status": answer.status, "log": log, "replayed": answer.replayed}
+    if isinstance(answer, InvalidValueError):
+        part = "path" if answer.loc == ("evaluation_id",) else "body"
+        answer = answer.located((part, *answer.loc))
     return {"status": answer.status, "detail": answer.detail}
 
 
@@ -113,9 +138,9 @@ def _log(memory: Memory, recorder: Recorder, item: Item) -> Answer | ApiError:
     return answer
 
 
-def _read(run_id: str, log: Any) -> Item | ApiError:
+def _read(run_id: str, log: Any, *, is_finite: bool) -> Item | ApiError:
     try:
-        item = parse_body(_ITEM, json.dumps(log).encode())
+        item = parse_inner(_ITEM, log, is_finite=is_finite)
         return Item.of(item.evaluatee_id, item, _attempt(run_id, item, log))
     except UnprocessableError as error:
         return error
@@ -127,10 +152,5 @@ def _attempt(run_id: str, item: EvaluationLogItem, log: Json) -> Attempt | None:
         return None
     body = {name: value for name, value in log.items() if name not in _OUTSIDE_BODY}
     query = "" if item.evaluatee_id is None else f"evaluatee_id={item.evaluatee_id}"
-    return read_attempt(
-        [item.idempotency_key],
-        "POST",
-        f"/evaluations/{run_id}/log?{query}",
-        json.dumps(body).encode(),
-        place=("body", "idempotency_key"),
-    )
+    target = f"/evaluations/{run_id}/log?{query}"
+    return read_attempt([item.idempotency_key], target, canonical(body))

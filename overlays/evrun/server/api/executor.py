@@ -8,6 +8,8 @@ from attrs import field, frozen
 
 from evrun._headers import IDEMPOTENCY_KEY
 from evrun.server.api.context import RequestContext
+from evrun.server.api.idempotency import read_attempt
+from evrun.server.api.json_body import JsonBody
 from evrun.server.api.limits import inflate
 from evrun.server.api.operations import ParsedRequest
 from evrun.server.api.validation import parse_parameters
@@ -116,11 +118,12 @@ class _Execution:
 
     def parse(self) -> ParsedRequest:
         """Return what was sent. Raises `ApiError`."""
-        return self._parsed(self.content, self._attempt(self.content))
+        body = JsonBody.read(self.content)
+        return self._parsed(body, self._attempt(body))
 
     def read(self, connection: Connection) -> Answer:
         """Answer a request that changes nothing."""
-        (answer,) = self.operation.handle(self.authenticate(connection), [self._parsed(b"")])
+        (answer,) = self.operation.handle(self.authenticate(connection), [self._parsed(None)])
         assert isinstance(answer, Answer)  # noqa: S101 - reads raise their errors
         return answer
 
@@ -156,35 +159,40 @@ class _Execution:
     def _is_counted(self) -> bool:
         return self.executor.limiter is None or self.context.rate_counted
 
-    def _look_up(self, connection: Connection) -> tuple[str, bytes, Attempt | None, Answer | None]:
+    def _look_up(
+        self, connection: Connection
+    ) -> tuple[str, JsonBody, Attempt | None, Answer | None]:
         """Return the organisation, the body, the attempt, and the answer of an earlier attempt."""
         scope = self.authenticate(connection)
         # Only after authentication. A repeated body may have another compression.
         encoding = self.request.headers.get("content-encoding", "")
-        body = b""
+        content = b""
         if self.operation.body is not None:
-            body = inflate(self.content, encoding, self.executor.body_limit)
+            content = inflate(self.content, encoding, self.executor.body_limit)
+        body = JsonBody.read(content)
         attempt = self._attempt(body)
         earlier = None if attempt is None else idempotency.recall(scope, attempt)
         return scope.organisation_id, body, attempt, earlier
 
-    def _parsed(self, body: bytes, attempt: Attempt | None = None) -> ParsedRequest:
+    def _parsed(self, body: JsonBody | None, attempt: Attempt | None = None) -> ParsedRequest:
         operation, request = self.operation, self.request
         parameters = parse_parameters(
             operation.parameters, request.path_params, request.query_params
         )
-        given = None if operation.body is None else operation.parse(operation.body, body)
+        given = None
+        if operation.body is not None and body is not None:
+            given = operation.parse(operation.body, body)
         if operation.prepare is not None:
             given = operation.prepare(parameters, given, attempt)
         return ParsedRequest(parameters, given, attempt)
 
-    def _attempt(self, body: bytes) -> Attempt | None:
-        if self.operation.method != "POST":
-            return None  # the other methods are harmless to repeat as they are
+    def _attempt(self, body: JsonBody) -> Attempt | None:
         values = self.request.headers.getlist(IDEMPOTENCY_KEY)
+        if self.operation.method != "POST" or not values:
+            return None  # the other methods are harmless to repeat as they are
         path = self.operation.path.format(**self.request.path_params)
         query = self.request.scope["query_string"].decode("latin-1")
-        return idempotency.read_attempt(values, "POST", f"{path}?{query}", body)
+        return read_attempt(values, f"{path}?{query}", body.canonical())
 
 
 def _handle_jointly(

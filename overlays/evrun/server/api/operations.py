@@ -9,22 +9,33 @@ import pydantic_core
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
+from evrun._headers import IDEMPOTENCY_KEY
+from evrun.server.api.json_body import JsonBody
 from evrun.server.api.validation import parse_body
+from evrun.server.errors import InvalidValueError
 from evrun.server.store import idempotency
 from evrun.server.store.idempotency import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from evrun.server.errors import ApiError
+    from evrun.server.errors import ApiError, Location
     from evrun.server.store.idempotency import Attempt
     from evrun.server.store.scope import Scope
 
 P = TypeVar("P", bound=BaseModel)
 Prepare = Callable[[Any, Any, "Attempt | None"], Any]
 """Takes parameters, body and attempt."""
-Parse = Callable[[TypeAdapter[Any], bytes], Any]
+Parse = Callable[[TypeAdapter[Any], JsonBody], Any]
 JointHandler = Callable[["Scope", "Sequence[ParsedRequest]"], "Sequence[Answer | ApiError]"]
+
+T = TypeVar("T")
+
+_HEADERS = {
+    "idempotency_key": IDEMPOTENCY_KEY,
+    "content_encoding": "Content-Encoding",
+}
+"""Fields that stand in a header."""
 
 PREFIX = "/v4"
 """The prefix of every path of the contract."""
@@ -66,6 +77,23 @@ class Operation:
     """Whether requests that wait together are handled in one call, which is cheaper."""
     handle: JointHandler
     """Returns the answer to each, in one transaction. It gets several only if it `joins`."""
+
+    async def located(self, answer: Awaitable[T]) -> T:
+        """Return the answer. An `InvalidValueError` becomes one that says where the field is."""
+        try:
+            return await answer
+        except InvalidValueError as error:
+            raise error.located(self._place(error.loc)) from error
+
+    def _place(self, field: Location) -> Location:
+        name = field[0] if field else ""
+        if name in _HEADERS:
+            return ("header", _HEADERS[str(name)])
+        if f"{{{name}}}" in self.path:
+            return ("path", *field)
+        if self.body is None or name in self.parameters.model_fields:
+            return ("query", *field)
+        return ("body", *field)
 
 
 @frozen

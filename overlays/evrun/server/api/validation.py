@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
+import pydantic_core
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from evrun.server.api import finite
+from evrun.server.api.json_body import first_not_finite
 from evrun.server.errors import UnprocessableError
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
+    from evrun.server.api.json_body import JsonBody
     from evrun.server.errors import Location
-
 
 T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
@@ -45,10 +47,11 @@ def parse_parameters(model: type[P], path: Mapping[str, Any], query: QueryParams
         values.update({name: query.getlist(name) for name in undeclared})
     values.update(path)
     for name, value in values.items():
-        if any("\0" in each for each in value):  # a text's characters or a list's texts
-            place = ["path" if name in path else "query", name]
-            message = "It must not hold the character U+0000."
-            raise UnprocessableError([{"loc": place, "msg": message, "type": "nul_character"}])
+        if "\0" in name or any("\0" in each for each in value):  # characters, or a list's texts
+            place = ("path" if name in path else "query", name)
+            raise UnprocessableError.at(
+                place, "It must not hold the character U+0000.", type="nul_character"
+            )
     try:
         parsed = model.model_validate(values)
     except ValidationError as error:
@@ -66,43 +69,59 @@ def _list_fields(model: type[BaseModel]) -> set[str]:
     }
 
 
-def parse_body(adapter: TypeAdapter[T], content: bytes) -> T:
+def parse_body(adapter: TypeAdapter[T], body: JsonBody) -> T:
     """Return the JSON body. Raises `UnprocessableError`.
 
     Strict: `"1"` is not a number, and `1` is not a boolean. Numbers must be finite, also within
     free-form objects, where pydantic would accept others.
     """
-    if not content.strip():
-        raise UnprocessableError([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
-    plain = _plain(content)
+    if not body.content.strip():
+        raise UnprocessableError.at(("body",), "Field required", type="missing")
+    if not body.is_finite:
+        raise _not_finite(first_not_finite(body.data) or ())
+    return _validated(adapter, body.content, body.data)
+
+
+def parse_inner(adapter: TypeAdapter[T], data: Any, *, is_finite: bool) -> T:
+    """Return a body within another one, as if it had come alone.
+
+    Raises `UnprocessableError`. `is_finite` says that every number of the outer body is finite.
+    """
+    if not is_finite and (place := first_not_finite(data)) is not None:
+        raise _not_finite(place)
+    try:
+        content = pydantic_core.to_json(data)
+    except ValueError:  # half of a surrogate pair, or too many levels
+        content = json.dumps(data).encode()
+    return _validated(adapter, content, data)
+
+
+def parse_outer_body(adapter: TypeAdapter[T], body: JsonBody) -> T:
+    """Return a body that holds others, which `parse_inner` reads. Raises `UnprocessableError`.
+
+    An invalid inner body does not keep the others from being read.
+    """
+    if body.error is not None:
+        message = f"Invalid JSON: {body.error}"
+        raise UnprocessableError.at(("body",), message, type="json_invalid") from body.error
+    try:
+        return adapter.validate_python(body.data, strict=True)
+    except ValidationError as error:
+        raise _invalid(error, lambda loc: ("body", *loc)) from error
+
+
+def _validated(adapter: TypeAdapter[T], content: bytes, data: Any) -> T:
     try:
         parsed = adapter.validate_json(content, strict=True)
     except ValidationError as error:
         raise _too_deep(error) or _invalid(error, lambda loc: ("body", *loc)) from error
-    _refuse_numbers_as_times(parsed, plain, ("body",))
+    _refuse_numbers_as_times(parsed, data, ("body",))
     return parsed
 
 
-def _plain(content: bytes) -> Any:
-    """Return the JSON data, None for what pydantic then refuses. Raises `InvalidValueError`."""
-    try:
-        return finite.read(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def parse_outer_body(adapter: TypeAdapter[T], content: bytes) -> T:
-    """Return a body whose items are not validated yet. Raises `UnprocessableError`.
-
-    An invalid item does not prevent the others from being read.
-    """
-    try:
-        return adapter.validate_python(finite.read_leniently(content.decode()), strict=True)
-    except ValidationError as error:
-        raise _invalid(error, lambda loc: ("body", *loc)) from error
-    except (ValueError, RecursionError) as error:
-        detail = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
-        raise UnprocessableError([detail]) from error
+def _not_finite(place: Location) -> UnprocessableError:
+    message = "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity."
+    return UnprocessableError.at(("body", *place), message, type="finite_number")
 
 
 def _too_deep(error: ValidationError) -> UnprocessableError | None:
@@ -111,7 +130,7 @@ def _too_deep(error: ValidationError) -> UnprocessableError | None:
     if "recursion limit" not in first.get("ctx", {}).get("error", ""):
         return None
     msg = f"The body nests deeper than {DEPTH_LIMIT} levels"
-    return UnprocessableError([{"loc": ["body"], "msg": msg, "type": "json_invalid"}])
+    return UnprocessableError.at(("body",), msg, type="json_invalid")
 
 
 def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
@@ -120,8 +139,7 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
     pydantic takes `20240101` for a day of 1970.
     """
     if isinstance(parsed, BaseModel):
-        for name, field in type(parsed).model_fields.items():
-            key = field.alias or name
+        for key, name in _names(type(parsed)):
             if key in given:
                 # Not as an attribute: a deprecated one warns.
                 _refuse_numbers_as_times(vars(parsed)[name], given[key], (*loc, key))
@@ -130,7 +148,13 @@ def _refuse_numbers_as_times(parsed: Any, given: Any, loc: Location) -> None:
             _refuse_numbers_as_times(each, given[index], (*loc, index))
     elif isinstance(parsed, date) and "-" not in given.lstrip("-"):
         msg = "Input should be a date or time as in 2024-05-01 or 2024-05-01T12:00:00Z"
-        raise UnprocessableError([{"loc": list(loc), "msg": msg, "type": "datetime_parsing"}])
+        raise UnprocessableError.at(loc, msg, type="datetime_parsing")
+
+
+@cache
+def _names(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """Return the name of each field in JSON and in Python."""
+    return tuple((field.alias or name, name) for name, field in model.model_fields.items())
 
 
 def _invalid(error: ValidationError, place: Any) -> UnprocessableError:
@@ -169,8 +193,7 @@ def _dumped(model: BaseModel, *, only_set: bool) -> dict[str, Any]:
 def _drop_nulls(parsed: Any, data: Any) -> None:
     """Drop the nulls of declared fields from what was dumped of a model."""
     if isinstance(parsed, BaseModel):
-        for name, field in type(parsed).model_fields.items():
-            key = field.alias or name
+        for key, name in _names(type(parsed)):
             if key in data and data[key] is None:
                 del data[key]
             elif key in data:

@@ -31,7 +31,7 @@ BUSY_TIMEOUT = 10.0
 _FORK_PATIENCE = 5.0  # seconds that a fork waits for running transactions
 
 
-class Database:
+class Database(forking.Forkable):
     """The database at a SQLAlchemy URL: `sqlite:///evals.db` or `postgresql+psycopg://…`.
 
     A text is parsed, so that `%` and `?` in a file's name are written `%25` and `%3F`; a `URL` is

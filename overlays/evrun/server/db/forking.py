@@ -1,6 +1,6 @@
-"""What open databases do when the process forks.
+"""Which objects act when the process forks, such as open databases.
 
-Forking closes idle connections first: a child must not even inherit SQLite's state
+A database closes its idle connections first: a child must not even inherit SQLite's state
 (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_across_a_fork_), and two processes
 must not talk over one connection to PostgreSQL.
 """
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
 
 
-class Forkable(Protocol):
-    """What wants to know."""
+class Forkable:
+    """An object that acts when the process forks. `watch` registers it."""
 
     def before_fork(self) -> None:
         """Come to rest."""

@@ -13,6 +13,8 @@ import threading
 import time
 from functools import lru_cache
 
+from evrun.server.db import forking
+
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # ASCII order
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # by their number
 _TRIPLES = 7  # of characters; the last three of them are most of what ids of a moment differ in
@@ -21,7 +23,7 @@ _DRAWN = 128  # random numbers at a time
 _STEP = 2**40  # the largest distance between two ids of the same millisecond
 
 
-class _Sequence:
+class _Sequence(forking.Forkable):
     """Growing numbers, also when the clock stands still or steps back."""
 
     def __init__(self) -> None:
@@ -46,18 +48,14 @@ class _Sequence:
             self._steps = [*struct.unpack(f"<{_DRAWN}Q", os.urandom(8 * _DRAWN))]
         return int(self._steps.pop() % _STEP)
 
-    def forget(self) -> None:
-        """Start anew in a forked process: another thread may have held the lock.
-
-        And what was drawn is drawn by the parent too.
-        """
+    def after_fork_in_child(self) -> None:
+        """Forget the lock, which another thread may have held, and what the parent will use too."""
         self._lock = threading.Lock()
         self._steps = []
 
 
 _SEQUENCE = _Sequence()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_SEQUENCE.forget)
+forking.watch(_SEQUENCE)
 
 
 def new_id(prefix: str) -> str:

@@ -30,8 +30,6 @@ from sqlalchemy import (
     text,
 )
 
-from evrun.server.errors import InvalidValueError
-
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
@@ -71,48 +69,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-Folded = Text().with_variant(Text(collation="C"), "postgresql")
-"""A text that `searching` has made: without U+0000, and compared bytewise."""
-
-
-class Words(TypeDecorator[str]):
-    """A text in a column of its own: compared bytewise, and without U+0000.
-
-    PostgreSQL cannot keep that character in a text, so it is refused for every database. JSON can.
-    """
-
-    impl = Text().with_variant(Text(collation="C"), "postgresql")
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Refuse what cannot be stored."""
-        del dialect
-        require_storable(value)
-        return value
-
-
-def require_storable(*texts: str | None) -> None:
-    """Raise `InvalidValueError` for a text that `Words` cannot keep."""
-    if any(text is not None and "\0" in text for text in texts):
-        raise InvalidValueError(
-            ("body",),
-            "Names, references and labels must not hold the character U+0000.",
-            type="nul_character",
-        )
-
-
-LONGEST_REFERENCE = 2000
-"""Bytes of a caller's own name for a log or a session. PostgreSQL's indexes take 2,704 of a row."""
-
-
-def require_indexable(name: str, reference: str | None) -> None:
-    """Raise `InvalidValueError` for a log's reference that cannot be looked up everywhere."""
-    if reference is not None and len(reference.encode()) > LONGEST_REFERENCE:
-        raise InvalidValueError(
-            ("body", "log", name),
-            f"A reference has at most {LONGEST_REFERENCE} bytes.",
-            type="too_long",
-        )
+PlainText = Text().with_variant(Text(collation="C"), "postgresql")
+"""A text, compared bytewise. PostgreSQL cannot keep U+0000 in it: see `store/texts.py`."""
 
 
 def _id() -> Column[str]:
@@ -144,7 +102,7 @@ organisations = Table(
     "organisations",
     METADATA,
     _id(),
-    Column("name", Words, nullable=False, unique=True),
+    Column("name", PlainText, nullable=False, unique=True),
     _created(),
 )
 
@@ -153,7 +111,7 @@ api_keys = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Words, nullable=False),
+    Column("name", PlainText, nullable=False),
     Column("hint", String(16), nullable=False),  # the first characters, to tell keys apart
     Column("sha256", String(64), nullable=False, unique=True),  # of the key, which is kept nowhere
     _created(),
@@ -180,8 +138,8 @@ projects = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Words, nullable=False),
-    Column("searchable", Folded, nullable=False, server_default=""),  # the name, folded
+    Column("name", PlainText, nullable=False),
+    Column("searchable", PlainText, nullable=False, server_default=""),  # the name, folded
     Column("directory_id", Identifier),
     Column("active_config_id", Identifier, ForeignKey("model_configs.id")),
     _created(),
@@ -195,8 +153,8 @@ model_configs = Table(
     _id(),
     _to("organisations"),
     Column("sha256", String(64), nullable=False),  # of the body: the same config has one id
-    Column("model", Words, nullable=False),
-    Column("name", Words),
+    Column("model", PlainText, nullable=False),
+    Column("name", PlainText),
     Column("body", Json, nullable=False),  # a ModelConfigResponse without its id
     _created(),
     UniqueConstraint("organisation_id", "sha256"),
@@ -218,8 +176,8 @@ datasets = Table(
     _id(),
     _to("organisations"),
     _to("projects"),
-    Column("name", Words, nullable=False),
-    Column("description", Words, nullable=False),
+    Column("name", PlainText, nullable=False),
+    Column("description", PlainText, nullable=False),
     _created(),
     _updated(),
     Index(None, "organisation_id"),
@@ -253,8 +211,8 @@ evaluators = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("name", Words, nullable=False),
-    Column("description", Words, nullable=False),
+    Column("name", PlainText, nullable=False),
+    Column("description", PlainText, nullable=False),
     Column("type", String(32), nullable=False),
     Column("version_id", Identifier, nullable=False),  # the current one
     _created(),
@@ -281,7 +239,7 @@ evaluation_runs = Table(
     _to("projects"),
     _to("datasets"),
     _to("dataset_versions"),  # the rows that belong to the run
-    Column("name", Words),
+    Column("name", PlainText),
     Column("status", String(16), nullable=False),
     _created(),
     _updated(),
@@ -313,7 +271,7 @@ sessions = Table(
     METADATA,
     _id(),
     _to("organisations"),
-    Column("reference_id", Words),
+    Column("reference_id", PlainText),
     _created(),
     _updated(),
     UniqueConstraint("organisation_id", "reference_id"),
@@ -332,11 +290,11 @@ logs = Table(
     Column("newest", Boolean, nullable=False),  # of its run, evaluatee and datapoint: it counts
     _to("sessions", optional=True),
     _to("logs", name="parent_id", optional=True),
-    Column("reference_id", Words),
-    Column("source", Words),
+    Column("reference_id", PlainText),
+    Column("source", PlainText),
     Column("body", Json, nullable=False),  # everything else that was sent
-    Column("searchable", Folded, nullable=False, server_default=""),  # inputs and output, folded
-    Column("searchable_metadata", Folded, nullable=False, server_default=""),
+    Column("searchable", PlainText, nullable=False, server_default=""),  # inputs and output, folded
+    Column("searchable_metadata", PlainText, nullable=False, server_default=""),
     _created(),  # the caller's, if one was sent
     _updated(),
     Index(
@@ -374,8 +332,8 @@ log_feedback = Table(
     "log_feedback",
     METADATA,
     _to("logs"),
-    Column("type", Words, nullable=False),
-    Column("label", Words, nullable=False),
+    Column("type", PlainText, nullable=False),
+    Column("label", PlainText, nullable=False),
     Index(None, "log_id"),
 )
 
@@ -389,7 +347,7 @@ results = Table(
     Column("run_id", Identifier, ForeignKey("evaluation_runs.id"), nullable=False),
     Column("value", Json),  # as it came: true is not 1
     Column("score", Double),  # the value as a number, for aggregates
-    Column("error", Words),
+    Column("error", PlainText),
     _created(),
     _updated(),
     UniqueConstraint("log_id", "evaluator_id"),

@@ -13,6 +13,7 @@ from evrun.server.db.ids import new_id
 from evrun.server.db.tables import model_configs
 from evrun.server.errors import InvalidValueError
 from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -38,6 +39,7 @@ def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
     Raises `InvalidValueError` for a tool whose id no answer could show.
     """
     _require_tool_ids(settings)
+    require_storable(settings["model"], settings.get("name"))
     digest = _digest(settings)
     query = select(model_configs).where(
         model_configs.c.organisation_id == scope.organisation_id,
@@ -99,7 +101,7 @@ def _require_tool_ids(settings: Json) -> None:
     for index, tool in enumerate(settings.get("tools", ())):
         if "id" in tool and not _TOOL_ID.fullmatch(str(tool["id"])):
             raise InvalidValueError(
-                ("body", "tools", index, "id"),
+                ("tools", index, "id"),
                 "A tool's id begins with oc_ or config_. Leave it out: the tool then goes by the "
                 "config's.",
                 type="string_pattern_mismatch",

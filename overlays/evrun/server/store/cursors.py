@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Double, Integer
 
-from evrun.server.db.tables import UtcDateTime, require_storable
+from evrun.server.db.tables import UtcDateTime
 from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def read(cursor: str, listed: str, keys: Sequence[Key]) -> list[Any]:
         raise _refusal("The cursor is of another list, or of other filters or another order.")
     try:
         return [_value(key, each) for key, each in zip(keys, values, strict=True)]
-    except (ValueError, InvalidValueError) as error:
+    except ValueError as error:
         raise _refusal(f"{cursor[:40]!r} is not a cursor of this list.") from error
 
 
 def _refusal(what: str) -> InvalidValueError:
-    return InvalidValueError(("query", "cursor"), f"{what} {_AGAIN}", type="cursor")
+    return InvalidValueError(("cursor",), f"{what} {_AGAIN}", type="cursor")
 
 
 def _value(key: Key, plain: Any) -> Any:
-    """Return a value for the database. Raises `ValueError`, or `InvalidValueError` for U+0000."""
+    """Return a value as the database takes it. Raises `ValueError`."""
     if plain is None and key.nullable:
         return None
     kind = key.value.type
@@ -62,8 +62,7 @@ def _value(key: Key, plain: Any) -> Any:
     if isinstance(plain, str):
         if isinstance(kind, UtcDateTime):
             return _instant(plain)
-        if not isinstance(kind, Double | Integer):
-            require_storable(plain)
+        if not isinstance(kind, Double | Integer) and "\0" not in plain:
             plain.encode()  # half of a surrogate pair is a `ValueError`
             return plain
     raise ValueError(plain)

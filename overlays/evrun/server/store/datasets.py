@@ -13,6 +13,7 @@ from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store.ordering import Key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Lock, Scope, now, parts
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 def create(scope: Scope, project_id: str, *, name: str, description: str) -> Json:
     """Create an empty dataset in a project."""
+    require_storable(name, description)
     scope.owned(projects, project_id, "project")
     dataset_id = new_id("evts_")
     at = now()
@@ -115,7 +117,7 @@ def add_datapoints_from_logs(scope: Scope, dataset_id: str, log_ids: Sequence[st
         body = found[log_id]
         if body.get("save") is False:
             raise InvalidValueError(
-                ("body", "log_ids", index),
+                ("log_ids", index),
                 f"{log_id} was logged with save=false: there is nothing to make a datapoint of.",
                 type="not_saved",
             )

@@ -10,6 +10,7 @@ from evrun.server.db.ids import new_id
 from evrun.server.db.tables import evaluator_versions, evaluators, run_evaluators
 from evrun.server.errors import ConflictError, InvalidValueError
 from evrun.server.store.scope import Json, Lock, Scope, now
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,11 @@ def create(scope: Scope, body: Json) -> Json:
     """
     if body["type"] not in OUTSIDE:
         raise InvalidValueError(
-            ("body", "type"),
+            ("type",),
             f"{_WHY} Take type 'external' or 'human' instead of {body['type']!r}.",
             type="not_supported",
         )
-    _refuse_programs(body)
-    _require_returnable(body)
+    _require_supported(body)
     evaluator_id, version_id = new_id("evfn_"), new_id("evv_")
     at = now()
     scope.connection.execute(
@@ -76,10 +76,9 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
     Runs keep the version that they were given.
     """
     row = owned(scope, evaluator_id, lock="change")
-    _refuse_programs(body)
-    _require_returnable(body)
+    _require_supported(body)
     if "name" in body and not body["name"].strip():
-        raise InvalidValueError(("body", "name"), "An evaluator's name must not be blank.")
+        raise InvalidValueError(("name",), "An evaluator's name must not be blank.")
     values: Json = {key: body[key] for key in ("name", "description") if key in body}
     version = versions(scope, [row["version_id"]])[row["version_id"]]
     wanted = {key: body.get(key, version[key]) for key in _VERSIONED}
@@ -141,19 +140,15 @@ def evaluator_response(row: RowMapping, version: RowMapping) -> Json:
     }
 
 
-def _refuse_programs(body: Json) -> None:
+def _require_supported(body: Json) -> None:
+    require_storable(body.get("name"), body.get("description"))
     for field in ("code", "model_config"):
         if field in body:
-            raise InvalidValueError(
-                ("body", field), f"{_WHY} Leave {field} out.", type="not_supported"
-            )
-
-
-def _require_returnable(body: Json) -> None:
+            raise InvalidValueError((field,), f"{_WHY} Leave {field} out.", type="not_supported")
     wanted = body.get("return_type", _RETURNED[0])
     if wanted not in _RETURNED:
         raise InvalidValueError(
-            ("body", "return_type"),
+            ("return_type",),
             f"No result can be given for return_type {wanted!r}: a result is a boolean or a "
             "number. Take 'boolean' or 'number'.",
             type="not_supported",

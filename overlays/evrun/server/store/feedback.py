@@ -29,7 +29,7 @@ def require_own(feedback: Json | Sequence[Json]) -> None:
         for field in ("id", "data_id"):
             if field in each:
                 raise InvalidValueError(
-                    ("body", "log", "feedback", *([index] if several else []), field),
+                    ("log", "feedback", *([index] if several else []), field),
                     f"Leave {field} out: the server gives it to feedback that comes with a log.",
                     type="read_only",
                 )

@@ -1,25 +1,21 @@
 """Repeated requests: the same key and request get the first answer again, and it is done once.
 
-After draft-ietf-httpapi-idempotency-key-header. An answer is kept in the transaction that it tells
-of, so that there is never one without the other, whatever happens to the server in between. Only
-successes are kept: a refused request changed nothing, and repeating it is trying anew.
+An answer is kept in the transaction that it tells of: there is never one without the other,
+whatever happens to the server in between. Only successes are kept: a refused request changed
+nothing, and a client may send it again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
 
-from evrun._headers import IDEMPOTENCY_KEY
 from evrun.server.db.tables import idempotency_keys
 from evrun.server.errors import InvalidValueError
-from evrun.server.store.inserting import insert_rows
+from evrun.server.store.bulk_insert import insert_rows
 from evrun.server.store.scope import now, parts
 
 if TYPE_CHECKING:
@@ -27,17 +23,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from evrun.server.errors import Location
     from evrun.server.store.scope import Scope
 
 LIFETIME = timedelta(hours=24)
 """How long a key is remembered after its first use."""
 
 _PRUNED = 10  # expired keys that go when a new one comes: more go than come
-_BARE = re.compile(r"[!-~]{1,255}")
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # sf-string, RFC 9651 section 3.3.3
-_PLACE = ("header", IDEMPOTENCY_KEY)
-
+FIELD = ("idempotency_key",)
+"""The key, in a complaint about it."""
 
 # Made once: every request under a key asks these.
 _KNOWN = select(idempotency_keys).where(
@@ -73,41 +66,6 @@ class Attempt:
     key: str
     fingerprint: str
     """Of method, path, query and body; the body by what it says, if it is JSON."""
-    place: Location = _PLACE
-    """Where the key stands, for complaints about it."""
-
-
-def read_attempt(
-    values: Sequence[str], method: str, target: str, content: bytes, *, place: Location = _PLACE
-) -> Attempt | None:
-    """Return the attempt that a request is, None without a key.
-
-    `values` are those of the header, `target` is path and query. Raises `InvalidValueError`.
-    """
-    if not values:
-        return None
-    quoted = _QUOTED.fullmatch(values[0])
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else values[0]
-    if len(values) > 1 or not _BARE.fullmatch(key):
-        raise InvalidValueError(
-            place,
-            "Send one key of 1 to 255 visible ASCII characters.",
-            type="idempotency_key_invalid",
-        )
-    digest = hashlib.sha256(f"{method} {target}\n".encode())
-    digest.update(_canonical(content))
-    return Attempt(key, digest.hexdigest(), place)
-
-
-def _canonical(content: bytes) -> bytes:
-    """Return what a body says, however it is spaced and its members are ordered.
-
-    One of many logs is the same request as the single call, whoever wrote the JSON of either.
-    """
-    try:
-        return json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        return content  # it is going to be refused
 
 
 class Memory:
@@ -136,25 +94,36 @@ class Memory:
             return None
         fingerprint, answer = known
         if fingerprint != attempt.fingerprint:
-            raise _reused(attempt)
+            raise InvalidValueError(
+                FIELD,
+                "This key was used for another request. A key stands for one thing to do: take a "
+                "new one.",
+                type="idempotency_key_reused",
+            )
         return evolve(answer, replayed=True)
 
     def note(self, attempt: Attempt, answer: Answer) -> None:
         """Remember an answer; `keep` writes it."""
         self._new[attempt.key] = self._known[attempt.key] = attempt.fingerprint, answer
 
+    def forget_expired(self, number: int = _PRUNED) -> None:
+        """Delete the keys of these attempts that have expired, and `number` other expired keys."""
+        scope, oldest = self._scope, now() - LIFETIME
+        for part in parts(self._expired):
+            # Another writer may have used the key anew since it was looked up.
+            expired = idempotency_keys.c.created_at <= oldest
+            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part), expired))
+        scope.connection.execute(_FORGOTTEN, {"oldest": oldest, "number": number})
+
     def keep(self) -> None:
-        """Write what was noted, and forget expired keys: those that come again, and others.
+        """Write what was noted.
 
         In the order of the keys: writers that race for several must not wait for each other.
         """
         if not self._new:
             return
+        self.forget_expired(max(_PRUNED, 2 * len(self._new)))
         scope, at = self._scope, now()
-        again = [key for key in self._expired if key in self._new]
-        for part in parts(again):
-            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part)))
-        _prune(scope, max(_PRUNED, 2 * len(self._new)))
         insert_rows(
             scope.connection,
             idempotency_keys,
@@ -172,14 +141,6 @@ class Memory:
         )
 
 
-def _reused(attempt: Attempt) -> InvalidValueError:
-    return InvalidValueError(
-        attempt.place,
-        "This key was used for another request. A key stands for one thing to do: take a new one.",
-        type="idempotency_key_reused",
-    )
-
-
 def recall(scope: Scope, attempt: Attempt) -> Answer | None:
     """Return the answer given under the key. Raises `InvalidValueError` for another request."""
     return Memory(scope, [attempt]).recall(attempt)
@@ -188,15 +149,15 @@ def recall(scope: Scope, attempt: Attempt) -> Answer | None:
 def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     """Return `work`'s answer and keep it, or the one that was given under the key before.
 
-    Within the write transaction. Whoever comes second waits at the key, before any work: where
-    writers race, it then fails at the unique index, and finds the answer when it is done again.
+    Within the write transaction. Unlike `Memory.keep`, it writes the key before the work: a second
+    writer waits at the unique index, instead of failing on what the first one stores. It is then
+    done again, and finds the answer.
     """
-    earlier = recall(scope, attempt)
+    memory = Memory(scope, [attempt])
+    earlier = memory.recall(attempt)
     if earlier is not None:
         return earlier
-    expired = idempotency_keys.c.created_at <= now() - LIFETIME
-    same = _under(scope, [attempt.key])
-    scope.connection.execute(delete(idempotency_keys).where(same, expired))
+    memory.forget_expired()
     scope.connection.execute(
         insert(idempotency_keys).values(
             organisation_id=scope.organisation_id,
@@ -209,15 +170,11 @@ def once(scope: Scope, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
     )
     answer = work()
     scope.connection.execute(
-        update(idempotency_keys).where(same).values(status=answer.status, answer=answer.content)
+        update(idempotency_keys)
+        .where(_under(scope, [attempt.key]))
+        .values(status=answer.status, answer=answer.content)
     )
-    _prune(scope, _PRUNED)
     return answer
-
-
-def _prune(scope: Scope, number: int) -> None:
-    """Forget some expired keys, whosever they are, and `number` at most."""
-    scope.connection.execute(_FORGOTTEN, {"oldest": now() - LIFETIME, "number": number})
 
 
 def _under(scope: Scope, keys: Sequence[str]) -> ColumnElement[bool]:

@@ -73,16 +73,16 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
             contains(logs.c.searchable_metadata, filters.metadata_search, "metadata_search")
         )
     if filters.start is not None:
-        conditions.append(logs.c.created_at >= in_utc(filters.start, ("query", "start_date")))
+        conditions.append(logs.c.created_at >= in_utc(filters.start, ("start_date",)))
     if filters.end is not None:
-        conditions.append(logs.c.created_at < in_utc(filters.end, ("query", "end_date")))
+        conditions.append(logs.c.created_at < in_utc(filters.end, ("end_date",)))
     if filters.sources:
         conditions.append(logs.c.source.in_(filters.sources))
     if filters.models:
         conditions.append(model_configs.c.model.in_(filters.models))
     if len(filters.feedback) + len(filters.verdicts) > MOST:
         raise InvalidValueError(
-            ("query",),
+            (),
             f"Filter by at most {MOST} kinds of feedback and evaluators.",
             type="too_long",
         )

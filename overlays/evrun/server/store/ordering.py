@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from sqlalchemy import and_, false, func, literal, or_, tuple_
+from sqlalchemy import Text, and_, false, func, literal, or_, tuple_
 
-from evrun.server.db.tables import Words
 from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -50,9 +49,7 @@ def sort_keys(sort: Sequence[str], column: Callable[[str], ColumnElement[Any]]) 
         name, _, order = each.rpartition(".")
         orders.setdefault(name, order)  # the same column again decides nothing any more
     if len(orders) > MOST:
-        raise InvalidValueError(
-            ("query", "sort"), f"Sort by at most {MOST} columns.", type="too_long"
-        )
+        raise InvalidValueError(("sort",), f"Sort by at most {MOST} columns.", type="too_long")
     for name, order in orders.items():
         yield sort_key(column(name), descending=order == "desc")
 
@@ -60,7 +57,7 @@ def sort_keys(sort: Sequence[str], column: Callable[[str], ColumnElement[Any]]) 
 def sort_key(value: ColumnElement[Any], *, descending: bool) -> Key:
     """Return the key for a column, or for a value that is computed."""
     nullable = getattr(value, "nullable", True)
-    if isinstance(value.type, Words):
+    if isinstance(value.type, Text):
         value = func.substr(value, 1, DISTINCT, type_=value.type)
     return Key(value, descending, nullable)
 

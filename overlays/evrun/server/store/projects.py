@@ -14,6 +14,7 @@ from evrun.server.store.ordering import sort_key
 from evrun.server.store.pages import page
 from evrun.server.store.scope import Json, Scope, now
 from evrun.server.store.searching import contains, fold
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,7 @@ def list_page(
 
 def find_by_name(scope: Scope, name: str) -> RowMapping | None:
     """Return the project's row, or None."""
+    require_storable(name)
     return scope.row(
         select(projects).where(
             projects.c.organisation_id == scope.organisation_id, projects.c.name == name
@@ -72,7 +74,7 @@ def insert_project(
     """Insert a project and return its id. `place` is the body's field that names it."""
     if not name.strip():
         raise InvalidValueError(
-            ("body", place), "A project's name must not be blank.", type="string_too_short"
+            (place,), "A project's name must not be blank.", type="string_too_short"
         )
     project_id = new_id("pr_")
     at = now()

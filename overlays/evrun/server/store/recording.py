@@ -1,4 +1,4 @@
-"""Recording logs of a run: each is checked by itself, and the rows of many are written at once.
+"""Record logs of a run: each is checked by itself, and the rows of many are written at once.
 
 Logging again for a datapoint keeps both; the newest counts.
 """
@@ -20,22 +20,27 @@ from evrun.server.db.tables import (
     log_feedback,
     logs,
     projects,
-    require_indexable,
-    require_storable,
 )
 from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store import configs, feedback, searching, sessions
-from evrun.server.store.inserting import insert_rows
+from evrun.server.store.bulk_insert import insert_rows
 from evrun.server.store.logs import GIVEN_BACK, PAYLOAD, by_reference, in_utc
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import now, parts, utc_text
+from evrun.server.store.texts import require_indexable, require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from evrun.server.store.scope import Json, Scope
 
-_WORDS = ("reference_id", "session_reference_id", "source")
+_TEXTS = (
+    "reference_id",
+    "session_reference_id",
+    "parent_id",
+    "parent_reference_id",
+    "source",
+)
 _NAMED_BY_THE_RUN = {"project_id", "project", "config_id", "config", "source_datapoint_id"}
 
 # Made once: every log asks these.
@@ -93,13 +98,13 @@ class Recorder:
             raise _foreign(run, datapoint_id)
         evaluatee = self._evaluatee(evaluatee_id)
         _check_consistency(self._scope, run, evaluatee, datapoint_id, log)
+        require_storable(*(log[name] for name in _TEXTS if name in log))
         log_id, at = new_id("data_"), self._at
-        created_at = _instant(log, ("body", "log", "created_at"), at)
+        created_at = _instant(log, ("log", "created_at"), at)
         parent_id, parent_reference = self._parent(log)
         body = _kept(log_id, log, parent_reference, at)
         labels = feedback.rows(log_id, body.get("feedback", ()))
-        words = [log[name] for name in _WORDS if name in log]
-        require_storable(*words, *(row[name] for row in labels for name in ("type", "label")))
+        require_storable(*(row[name] for row in labels for name in ("type", "label")))
         for name in ("reference_id", "session_reference_id"):
             require_indexable(name, log.get(name))
         row = {
@@ -175,7 +180,7 @@ class Recorder:
             return None, None
         if parent is not None and reference is not None:
             raise InvalidValueError(
-                ("body", "log", "parent_reference_id"),
+                ("log", "parent_reference_id"),
                 "Send parent_id or parent_reference_id, not both.",
                 type="contradiction",
             )
@@ -197,7 +202,7 @@ class Recorder:
 
 def _foreign(run: Json, datapoint_id: str) -> InvalidValueError:
     return InvalidValueError(
-        ("body", "datapoint_id"),
+        ("datapoint_id",),
         f"{datapoint_id} is not in the dataset of {run['id']}, {run['dataset_id']} as it was "
         "when the run was created.",
         type="not_in_dataset",
@@ -228,7 +233,7 @@ def _check_consistency(
             config, log["config"]
         ):
             raise InvalidValueError(
-                ("body", "log", "config"),
+                ("log", "config"),
                 f"It differs from the run's config, {config['id']}. Leave config out.",
                 type="contradiction",
             )
@@ -236,7 +241,7 @@ def _check_consistency(
 
 def _other(field: str, sent: str, value: str) -> InvalidValueError:
     return InvalidValueError(
-        ("body", "log", field),
+        ("log", field),
         f"It is {sent!r}, and the run's is {value!r}. Leave {field} out.",
         type="contradiction",
     )
@@ -256,7 +261,7 @@ def _kept(log_id: str, log: Json, parent_reference: str | None, at: datetime) ->
                 **each,
                 "id": new_id("ann_"),
                 "data_id": log_id,
-                "created_at": utc_text(_instant(each, ("body", "log", "feedback"), at)),
+                "created_at": utc_text(_instant(each, ("log", "feedback"), at)),
             }
             for each in given
         ]

@@ -12,6 +12,7 @@ from evrun.server.errors import InvalidValueError, NotFoundError
 from evrun.server.store import evaluators
 from evrun.server.store.runs import evaluatee_of, require_running, run_row
 from evrun.server.store.scope import Json, Scope, now
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +33,11 @@ def record(
     """Record a verdict, or the error that stood in its way, on a log of a running run."""
     if (value is None) == (error is None):
         raise InvalidValueError(
-            ("body", "result"),
+            ("result",),
             "Send exactly one of result (a boolean or number) and error (a text).",
             type="contradiction" if value is not None else "missing",
         )
+    require_storable(error)
     run = run_row(scope, run_id, lock="stand")
     require_running(run)
     evaluatee = evaluatee_of(scope, run_id, evaluatee_id) if evaluatee_id else None
@@ -95,11 +97,11 @@ def _require_log(scope: Scope, run_id: str, log_id: str, evaluatee: RowMapping |
         raise NotFoundError(f"There is no log {log_id}.")
     if log["run_id"] != run_id:
         raise InvalidValueError(
-            ("body", "log_id"), f"{log_id} is not a log of {run_id}.", type="not_in_run"
+            ("log_id",), f"{log_id} is not a log of {run_id}.", type="not_in_run"
         )
     if evaluatee is not None and log["evaluatee_id"] != evaluatee["id"]:
         raise InvalidValueError(
-            ("query", "evaluatee_id"),
+            ("evaluatee_id",),
             f"{log_id} was logged for {log['evaluatee_id']}, not for {evaluatee['id']}.",
             type="contradiction",
         )
@@ -115,7 +117,7 @@ def _version(scope: Scope, run_id: str, evaluator_id: str) -> RowMapping:
     if version is None:
         evaluators.owned(scope, evaluator_id)
         raise InvalidValueError(
-            ("body", "evaluator_id"),
+            ("evaluator_id",),
             f"{evaluator_id} is not an evaluator of {run_id}. Add it to the run first: "
             "Evaluations_addEvaluators.",
             type="not_in_run",
@@ -127,14 +129,14 @@ def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - th
     fits = {"boolean": isinstance(value, bool), "number": not isinstance(value, bool)}
     if return_type not in fits:
         raise InvalidValueError(
-            ("body", "result"),
+            ("result",),
             f"The evaluator returns {return_type}, which this operation cannot carry: "
             "a result is a boolean or a number.",
             type="return_type",
         )
     if not fits[return_type]:
         raise InvalidValueError(
-            ("body", "result"),
+            ("result",),
             f"The evaluator's return type is {return_type}, and {value!r} does not fit it.",
             type="return_type",
         )

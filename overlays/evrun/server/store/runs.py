@@ -17,8 +17,9 @@ from evrun.server.db.tables import (
 )
 from evrun.server.errors import ConflictError, InvalidValueError, NotFoundError
 from evrun.server.store import configs, datasets
-from evrun.server.store.registration import use
+from evrun.server.store.project_configs import use
 from evrun.server.store.scope import Json, Lock, Scope, now
+from evrun.server.store.texts import require_storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,11 +39,12 @@ def create(scope: Scope, project_id: str, body: Json) -> str:
     """Create a pending run over the dataset as it is now, and return its id."""
     if body.get("hl_generated", True):
         raise InvalidValueError(
-            ("body", "hl_generated"),
+            ("hl_generated",),
             "This server calls no model, so it cannot generate outputs. Send hl_generated=false "
             "and log each output to the run. (Left out, it means true.)",
             type="not_supported",
         )
+    require_storable(body.get("name"))
     scope.owned(projects, project_id, "project")
     config = configs.owned(scope, body["config_id"])
     dataset = datasets.owned(scope, body["dataset_id"])
@@ -82,7 +84,7 @@ def set_status(scope: Scope, run_id: str, status: str) -> None:
     if status not in possible:
         ways = " or ".join(sorted(possible)) or "nothing else: that is final"
         raise InvalidValueError(
-            ("body", "status"),
+            ("status",),
             f"A {run['status']} run cannot become {status}. It can become {ways}.",
             type="status_transition",
         )
@@ -100,13 +102,13 @@ def add_evaluators(
     run = run_row(scope, run_id, lock="change")
     if not evaluator_ids and not version_ids:
         raise InvalidValueError(
-            ("body", "evaluator_ids"),
+            ("evaluator_ids",),
             "Name at least one evaluator: send evaluator_ids or evaluator_version_ids.",
             type="missing",
         )
     if run["status"] == "cancelled":
         raise InvalidValueError(
-            ("path", "id"),
+            ("id",),
             f"{run_id} is cancelled, which is final. Create a new run.",
             type="run_status",
         )
@@ -146,7 +148,7 @@ def require_running(run: Mapping[Any, Any]) -> None:
             else "Set it running first: Evaluations_updateStatus."
         )
         raise InvalidValueError(
-            ("path", "evaluation_id"),
+            ("evaluation_id",),
             f"The run is {run['status']}, and only a running run takes logs and results. {way}",
             type="run_status",
         )

@@ -47,7 +47,7 @@ def contains(column: Column[str], term: str, name: str) -> ColumnElement[bool]:
     folded = fold(term)
     if len(folded.encode()) > LONGEST_TERM:
         message = f"A search term has at most {LONGEST_TERM} bytes."
-        raise InvalidValueError(("query", name), message, type="too_long")
+        raise InvalidValueError((name,), message, type="too_long")
     return column.contains(folded, autoescape=True)
 
 

@@ -63,7 +63,7 @@ def resolve(scope: Scope, *, session_id: str | None, reference_id: str | None) -
     """
     if session_id is not None and reference_id is not None:
         raise InvalidValueError(
-            ("body", "log", "session_reference_id"),
+            ("log", "session_reference_id"),
             "Send session_id or session_reference_id, not both.",
             type="contradiction",
         )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from evrun.server.api import batches
 from evrun.server.api.operations import Routes
-from evrun.server.api.validation import as_sent, parse_outer_body, with_defaults
+from evrun.server.api.validation import as_sent, with_defaults
 from evrun.server.errors import NotFoundError
-from evrun.server.store import results, run_pages, runs, snapshots
+from evrun.server.store import results, run_datapoints, run_pages, runs
 from evrun.server.store.pages import Window
 from evrun_models import (
     AddEvaluatorsRequest,
@@ -71,7 +71,9 @@ def get(scope: Scope, given: EvaluationsGetParameters) -> Json:
 )
 def list_datapoints(scope: Scope, given: EvaluationsListDatapointsParameters) -> Json:
     """Return a page of a run's datapoints."""
-    return snapshots.list_page(scope, given.id, Window.of(given), evaluatee_id=given.evaluatee_id)
+    return run_datapoints.list_page(
+        scope, given.id, Window.of(given), evaluatee_id=given.evaluatee_id
+    )
 
 
 @routes.write_jointly(
@@ -103,7 +105,7 @@ def log(scope: Scope, requests: Sequence[ParsedRequest]) -> Sequence[Answer | Ap
     EvaluationsLogManyParameters,
     batches.LogsBody,
     status=200,
-    parse=parse_outer_body,
+    parse=batches.parse,
     prepare=lambda given, body, _: batches.read(given.evaluation_id, body),
 )
 def log_many(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evrun.server.api.operations import NoParameters, Routes
 from evrun.server.api.validation import with_defaults
-from evrun.server.store import configs, registration
+from evrun.server.store import configs, project_configs
 from evrun_models import ModelConfigsGetParameters, ProjectModelConfigRequest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ routes = Routes()
 def register(scope: Scope, _: NoParameters, body: ProjectModelConfigRequest) -> Json:
     """Register a config to a project."""
     settings = with_defaults(body)
-    return registration.register(
+    return project_configs.register(
         scope,
         settings,
         project=settings.pop("project", None),

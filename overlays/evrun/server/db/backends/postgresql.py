@@ -184,7 +184,7 @@ class Postgresql(Backend):
     def _by_state(self, error: BaseException, state: str) -> Exception | None:
         if state == "54000":  # an index takes a few kilobytes
             return InvalidValueError(
-                ("body",), "A name or a reference is too long.", type="string_too_long"
+                (), "A name or a reference is too long.", type="string_too_long"
             )
         if self.is_open and state in _OUT_OF_ORDER:
             said = getattr(error, "diag").message_primary  # noqa: B009 - all errors have it

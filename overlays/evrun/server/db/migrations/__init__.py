@@ -16,8 +16,11 @@ from evrun.server.errors import DatabaseUnusableError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
-"""Every revision in `versions/`, oldest first (a test holds them together)."""
+REVISIONS = ("v0001",)
+"""Every revision in `versions/`, oldest first (a test compares them)."""
+
+_BEFORE_THE_RELEASE = ("0001", "0002", "0003", "0004", "0005", "0006")
+"""Revisions that no release has made. `v0001` replaces them."""
 
 FOLDER = Path(__file__).parent
 
@@ -40,7 +43,16 @@ def current(connection: Connection, name: str) -> str | None:
 
 
 def is_current(revision: str | None, name: str) -> bool:
-    """Return whether nothing is to be done. Raises `DatabaseUnusableError` for a newer schema."""
+    """Return whether the database has the newest revision.
+
+    Raises `DatabaseUnusableError` for a revision that this version cannot upgrade.
+    """
+    if revision in _BEFORE_THE_RELEASE:
+        raise DatabaseUnusableError(
+            f"{name} was made by an evrun from before the first release (schema {revision}) and "
+            "cannot be upgraded. Export its projects with that evrun (evrun export), then import "
+            "the files into a new database (evrun import)."
+        )
     if revision is not None and revision not in REVISIONS:
         raise DatabaseUnusableError(
             f"{name} was written by a newer evrun (schema {revision}; this one knows up to "
@@ -52,7 +64,7 @@ def is_current(revision: str | None, name: str) -> bool:
 def upgrade(connection: Connection, name: str) -> None:
     """Bring the database to the newest revision, within the caller's write transaction.
 
-    Whoever came second finds the work done.
+    It does nothing if another process upgraded the database first.
     """
     if is_current(current(connection, name), name):
         return

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "v0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+# Bytewise comparison: PostgreSQL's default collations do not sort ids by age.
 IDENTIFIER = sa.String(length=128).with_variant(sa.String(length=128, collation="C"), "postgresql")
-INSTANT = sa.DateTime(timezone=True)
+KEY = sa.String(length=255).with_variant(sa.String(length=255, collation="C"), "postgresql")
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -33,7 +35,9 @@ def upgrade() -> None:
         sa.Column("hint", sa.String(length=16), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.Column("revoked_at", INSTANT, nullable=True),
+        sa.Column("revoked_at", INSTANT),
+        sa.Column("scope", sa.String(length=16), server_default="admin", nullable=False),
+        sa.Column("expires_at", INSTANT),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisations.id"],
@@ -63,11 +67,30 @@ def upgrade() -> None:
         op.f("ix_evaluators_organisation_id"), "evaluators", ["organisation_id"], unique=False
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("organisation_id", IDENTIFIER, nullable=False),
+        sa.Column("key", KEY, nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+            name=op.f("fk_idempotency_keys_organisation_id_organisations"),
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index(
+        op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False
+    )
+    op.create_table(
         "model_configs",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("model", WORDS, nullable=False),
+        sa.Column("name", WORDS),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -84,7 +107,7 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
-        sa.Column("reference_id", WORDS, nullable=True),
+        sa.Column("reference_id", WORDS),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -122,8 +145,9 @@ def upgrade() -> None:
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
         sa.Column("name", WORDS, nullable=False),
-        sa.Column("directory_id", IDENTIFIER, nullable=True),
-        sa.Column("active_config_id", IDENTIFIER, nullable=True),
+        sa.Column("searchable", WORDS, server_default="", nullable=False),
+        sa.Column("directory_id", IDENTIFIER),
+        sa.Column("active_config_id", IDENTIFIER),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -224,7 +248,7 @@ def upgrade() -> None:
         sa.Column("project_id", IDENTIFIER, nullable=False),
         sa.Column("dataset_id", IDENTIFIER, nullable=False),
         sa.Column("dataset_version_id", IDENTIFIER, nullable=False),
-        sa.Column("name", WORDS, nullable=True),
+        sa.Column("name", WORDS),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
@@ -299,15 +323,17 @@ def upgrade() -> None:
         sa.Column("organisation_id", IDENTIFIER, nullable=False),
         sa.Column("project_id", IDENTIFIER, nullable=False),
         sa.Column("config_id", IDENTIFIER, nullable=False),
-        sa.Column("run_id", IDENTIFIER, nullable=True),
-        sa.Column("evaluatee_id", IDENTIFIER, nullable=True),
-        sa.Column("datapoint_id", IDENTIFIER, nullable=True),
+        sa.Column("run_id", IDENTIFIER),
+        sa.Column("evaluatee_id", IDENTIFIER),
+        sa.Column("datapoint_id", IDENTIFIER),
         sa.Column("newest", sa.Boolean(), nullable=False),
-        sa.Column("session_id", IDENTIFIER, nullable=True),
-        sa.Column("parent_id", IDENTIFIER, nullable=True),
-        sa.Column("reference_id", WORDS, nullable=True),
-        sa.Column("source", WORDS, nullable=True),
+        sa.Column("session_id", IDENTIFIER),
+        sa.Column("parent_id", IDENTIFIER),
+        sa.Column("reference_id", WORDS),
+        sa.Column("source", WORDS),
         sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("searchable", WORDS, server_default="", nullable=False),
+        sa.Column("searchable_metadata", WORDS, server_default="", nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
@@ -336,6 +362,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_logs")),
     )
+    op.create_index(op.f("ix_logs_evaluatee_id"), "logs", ["evaluatee_id"], unique=False)
     op.create_index(
         op.f("ix_logs_organisation_id_reference_id"),
         "logs",
@@ -343,11 +370,20 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        op.f("ix_logs_parent_id"),
+        "logs",
+        ["parent_id"],
+        unique=False,
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_logs_project_id_created_at_id"),
         "logs",
         ["project_id", "created_at", "id"],
         unique=False,
     )
+    op.create_index(op.f("ix_logs_run_id"), "logs", ["run_id"], unique=False)
     op.create_index(op.f("ix_logs_session_id"), "logs", ["session_id"], unique=False)
     op.create_index(
         "uq_logs_newest",
@@ -358,15 +394,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("newest"),
     )
     op.create_table(
+        "log_feedback",
+        sa.Column("log_id", IDENTIFIER, nullable=False),
+        sa.Column("type", WORDS, nullable=False),
+        sa.Column("label", WORDS, nullable=False),
+        sa.ForeignKeyConstraint(["log_id"], ["logs.id"], name=op.f("fk_log_feedback_log_id_logs")),
+    )
+    op.create_index(op.f("ix_log_feedback_log_id"), "log_feedback", ["log_id"], unique=False)
+    op.create_table(
         "results",
         sa.Column("id", IDENTIFIER, nullable=False),
         sa.Column("log_id", IDENTIFIER, nullable=False),
         sa.Column("evaluator_id", IDENTIFIER, nullable=False),
         sa.Column("evaluator_version_id", IDENTIFIER, nullable=False),
         sa.Column("run_id", IDENTIFIER, nullable=False),
-        sa.Column("value", sa.JSON(), nullable=True),
-        sa.Column("score", sa.Double(), nullable=True),
-        sa.Column("error", WORDS, nullable=True),
+        sa.Column("value", sa.JSON()),
+        sa.Column("score", sa.Double()),
+        sa.Column("error", WORDS),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(

@@ -1,4 +1,4 @@
-"""Registering a model config to a project."""
+"""The model configs that a project uses."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _project(scope: Scope, *, name: str | None, project_id: str | None) -> RowMa
         owner = scope.owned(projects, project_id, "project")
         if name is not None and name != owner["name"]:
             raise InvalidValueError(
-                ("body", "project"),
+                ("project",),
                 f"The project {project_id} is named {owner['name']!r}. "
                 "Send project or project_id, not both.",
                 type="contradiction",
@@ -78,7 +78,7 @@ def _project(scope: Scope, *, name: str | None, project_id: str | None) -> RowMa
         return owner
     if name is None:
         raise InvalidValueError(
-            ("body", "project"),
+            ("project",),
             "Name the project: send project (a name; a new one makes a new project) or project_id.",
             type="missing",
         )

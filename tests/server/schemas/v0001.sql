@@ -3,7 +3,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0004');
+INSERT INTO "alembic_version" VALUES('v0001');
 CREATE TABLE api_keys (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
@@ -11,7 +11,9 @@ CREATE TABLE api_keys (
 	hint VARCHAR(16) NOT NULL, 
 	sha256 VARCHAR(64) NOT NULL, 
 	created_at DATETIME NOT NULL, 
-	revoked_at DATETIME, scope VARCHAR(16) DEFAULT 'admin' NOT NULL, expires_at DATETIME, 
+	revoked_at DATETIME, 
+	scope VARCHAR(16) DEFAULT 'admin' NOT NULL, 
+	expires_at DATETIME, 
 	CONSTRAINT pk_api_keys PRIMARY KEY (id), 
 	CONSTRAINT fk_api_keys_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_api_keys_sha256 UNIQUE (sha256)
@@ -141,8 +143,10 @@ CREATE TABLE logs (
 	reference_id TEXT, 
 	source TEXT, 
 	body JSON NOT NULL, 
+	searchable TEXT DEFAULT '' NOT NULL, 
+	searchable_metadata TEXT DEFAULT '' NOT NULL, 
 	created_at DATETIME NOT NULL, 
-	updated_at DATETIME NOT NULL, searchable TEXT DEFAULT '' NOT NULL, searchable_metadata TEXT DEFAULT '' NOT NULL, 
+	updated_at DATETIME NOT NULL, 
 	CONSTRAINT pk_logs PRIMARY KEY (id), 
 	CONSTRAINT fk_logs_config_id_model_configs FOREIGN KEY(config_id) REFERENCES model_configs (id), 
 	CONSTRAINT fk_logs_datapoint_id_datapoints FOREIGN KEY(datapoint_id) REFERENCES datapoints (id), 
@@ -153,24 +157,25 @@ CREATE TABLE logs (
 	CONSTRAINT fk_logs_run_id_evaluation_runs FOREIGN KEY(run_id) REFERENCES evaluation_runs (id), 
 	CONSTRAINT fk_logs_session_id_sessions FOREIGN KEY(session_id) REFERENCES sessions (id)
 );
-INSERT INTO "logs" VALUES('data_0VbsPFTpSg5JJo2FMvFkx','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVZD2mDBz',1,'sesh_0VbsPFToDYyeC7EwH69hS',NULL,'ref','ci','{"session_reference_id": "s", "metadata": {"Zweig": {"Gr\u00f6\u00dfe": 7}}, "feedback": [{"created_at": "2024-05-02T00:00:00Z", "type": "rating", "value": "good", "id": "ann_0VbsPFTpSg5JJoJt4fgzq", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2024-05-01T00:00:00Z", "type": "rating", "value": "bad", "id": "ann_0VbsPFTpSg5JJoTvyk35z", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2026-11-24T08:15:57.741326+00:00", "type": "issue", "value": ["slow", "wrong"], "id": "ann_0VbsPFTpSg5JJoUwhTvTL", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}], "inputs": {"q": "Welche Stadt?", "n": [1.5]}, "output": "Paris"}','2026-11-24 08:15:57.741326','2026-11-24 08:15:57.741326','welche stadt?
+INSERT INTO "logs" VALUES('data_0VbsPFTpSg5JJo2FMvFkx','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVZD2mDBz',1,'sesh_0VbsPFToDYyeC7EwH69hS',NULL,'ref','ci','{"session_reference_id": "s", "metadata": {"Zweig": {"Gr\u00f6\u00dfe": 7}}, "feedback": [{"created_at": "2024-05-02T00:00:00Z", "type": "rating", "value": "good", "id": "ann_0VbsPFTpSg5JJoJt4fgzq", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2024-05-01T00:00:00Z", "type": "rating", "value": "bad", "id": "ann_0VbsPFTpSg5JJoTvyk35z", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}, {"created_at": "2026-11-24T08:15:57.741326+00:00", "type": "issue", "value": ["slow", "wrong"], "id": "ann_0VbsPFTpSg5JJoUwhTvTL", "data_id": "data_0VbsPFTpSg5JJo2FMvFkx"}], "inputs": {"q": "Welche Stadt?", "n": [1.5]}, "output": "Paris"}','welche stadt?
 1.5
 paris','zweig
 grösse
-7');
-INSERT INTO "logs" VALUES('data_0VbsPFTspcf19bTXEQMtL','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVbl74fnD',1,NULL,NULL,NULL,NULL,'{"feedback": [{"created_at": "2026-11-24T08:15:57.744409+00:00", "type": "rating", "value": "bad", "id": "ann_0VbsPFTspcf19bl6u2V5E", "data_id": "data_0VbsPFTspcf19bTXEQMtL"}], "save": false}','2026-11-24 08:15:57.744409','2026-11-24 08:15:57.744409','','');
+7','2026-11-24 08:15:57.741326','2026-11-24 08:15:57.741326');
+INSERT INTO "logs" VALUES('data_0VbsPFTspcf19bTXEQMtL','org_0VbsPFRsSl5Afijs6AjcQ','pr_0VbsPFSikBHGS4Gk3Xt6N','config_0VbsPFTBg7u0PN2R1WDBb','evrun_0VbsPFTUF88IR9G1GiJ6V','evv_0VbsPFTViCpCSSzRx5nfi','evtc_0VbsPFT0DiRHgVbl74fnD',1,NULL,NULL,NULL,NULL,'{"feedback": [{"created_at": "2026-11-24T08:15:57.744409+00:00", "type": "rating", "value": "bad", "id": "ann_0VbsPFTspcf19bl6u2V5E", "data_id": "data_0VbsPFTspcf19bTXEQMtL"}], "save": false}','','','2026-11-24 08:15:57.744409','2026-11-24 08:15:57.744409');
 CREATE TABLE model_configs (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
 	sha256 VARCHAR(64) NOT NULL, 
 	model TEXT NOT NULL, 
+	name TEXT, 
 	body JSON NOT NULL, 
 	created_at DATETIME NOT NULL, 
 	CONSTRAINT pk_model_configs PRIMARY KEY (id), 
 	CONSTRAINT fk_model_configs_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_model_configs_organisation_id_sha256 UNIQUE (organisation_id, sha256)
 );
-INSERT INTO "model_configs" VALUES('config_0VbsPFTBg7u0PN2R1WDBb','org_0VbsPFRsSl5Afijs6AjcQ','81c8e9ef7e9ca49b7222db7840bd464715a33c9915e83b4f13f89b2b1f0e2179','m','{"provider": "openai", "model": "m", "max_tokens": -1, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "endpoint": "complete"}','2026-11-24 08:15:57.701795');
+INSERT INTO "model_configs" VALUES('config_0VbsPFTBg7u0PN2R1WDBb','org_0VbsPFRsSl5Afijs6AjcQ','2f52c7a83adb17ff7301646a236af23cc972e67d9d028f6db338d54c20d4d634','m','terse','{"name": "terse", "provider": "openai", "model": "m", "max_tokens": -1, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "endpoint": "complete"}','2026-11-24 08:15:57.701795');
 CREATE TABLE organisations (
 	id VARCHAR(128) NOT NULL, 
 	name TEXT NOT NULL, 
@@ -194,16 +199,17 @@ CREATE TABLE projects (
 	id VARCHAR(128) NOT NULL, 
 	organisation_id VARCHAR(128) NOT NULL, 
 	name TEXT NOT NULL, 
+	searchable TEXT DEFAULT '' NOT NULL, 
 	directory_id VARCHAR(128), 
 	active_config_id VARCHAR(128), 
 	created_at DATETIME NOT NULL, 
-	updated_at DATETIME NOT NULL, searchable TEXT DEFAULT '' NOT NULL, 
+	updated_at DATETIME NOT NULL, 
 	CONSTRAINT pk_projects PRIMARY KEY (id), 
 	CONSTRAINT fk_projects_active_config_id_model_configs FOREIGN KEY(active_config_id) REFERENCES model_configs (id), 
 	CONSTRAINT fk_projects_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id), 
 	CONSTRAINT uq_projects_organisation_id_name UNIQUE (organisation_id, name)
 );
-INSERT INTO "projects" VALUES('pr_0VbsPFSikBHGS4Gk3Xt6N','org_0VbsPFRsSl5Afijs6AjcQ','Hauptstädte',NULL,'config_0VbsPFTBg7u0PN2R1WDBb','2026-11-24 08:15:57.672535','2026-11-24 08:15:57.702232','hauptstädte');
+INSERT INTO "projects" VALUES('pr_0VbsPFSikBHGS4Gk3Xt6N','org_0VbsPFRsSl5Afijs6AjcQ','Hauptstädte','hauptstädte',NULL,'config_0VbsPFTBg7u0PN2R1WDBb','2026-11-24 08:15:57.672535','2026-11-24 08:15:57.702232');
 CREATE TABLE results (
 	id VARCHAR(128) NOT NULL, 
 	log_id VARCHAR(128) NOT NULL, 
@@ -247,15 +253,18 @@ CREATE TABLE sessions (
 INSERT INTO "sessions" VALUES('sesh_0VbsPFToDYyeC7EwH69hS','org_0VbsPFRsSl5Afijs6AjcQ','s','2026-11-24 08:15:57.740948','2026-11-24 08:15:57.740948');
 INSERT INTO "sessions" VALUES('sesh_0VbuKFn6R96afYxWlkuIA','org_0VbsPFRsSl5Afijs6AjcQ',NULL,'2026-11-24 16:08:39.968262','2026-11-24 16:08:39.968262');
 CREATE INDEX ix_evaluators_organisation_id ON evaluators (organisation_id);
+CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
 CREATE INDEX ix_evaluator_versions_evaluator_id ON evaluator_versions (evaluator_id);
 CREATE INDEX ix_datasets_organisation_id ON datasets (organisation_id);
 CREATE INDEX ix_evaluation_runs_project_id_id ON evaluation_runs (project_id, id);
 CREATE INDEX ix_run_evaluators_evaluator_id ON run_evaluators (evaluator_id);
+CREATE INDEX ix_logs_evaluatee_id ON logs (evaluatee_id);
 CREATE INDEX ix_logs_organisation_id_reference_id ON logs (organisation_id, reference_id);
+CREATE INDEX ix_logs_parent_id ON logs (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX ix_logs_project_id_created_at_id ON logs (project_id, created_at, id);
+CREATE INDEX ix_logs_run_id ON logs (run_id);
 CREATE INDEX ix_logs_session_id ON logs (session_id);
 CREATE UNIQUE INDEX uq_logs_newest ON logs (run_id, evaluatee_id, datapoint_id) WHERE newest;
-CREATE INDEX ix_results_run_id_evaluator_id ON results (run_id, evaluator_id);
 CREATE INDEX ix_log_feedback_log_id ON log_feedback (log_id);
-CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
+CREATE INDEX ix_results_run_id_evaluator_id ON results (run_id, evaluator_id);
 COMMIT;
