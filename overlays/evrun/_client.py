@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve
 
-from evrun._redaction import API_KEY_HEADER
+from evrun._headers import API_KEY
 from evrun._transport import settings
 from evrun._transport.clock import Clock
 from evrun._transport.exchange import Announced
@@ -58,7 +58,7 @@ class BaseClient(ABC, Generic[P]):
             base_url=config.base_url,
             token=config.api_key,
             prefix="",
-            auth_header_name=API_KEY_HEADER,
+            auth_header_name=API_KEY,
             headers={"User-Agent": f"evrun/{__version__}"},
             timeout=config.options.timeout,
             raise_on_unexpected_status=True,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from evrun._headers import API_KEY, IDEMPOTENCY_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import httpx
-
-API_KEY_HEADER: Final = "X-API-KEY"
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of a body that an error carries, of the request and of the answer."""
@@ -62,8 +62,8 @@ class SentRequest:
             words.append(f"-X {self.method}")
         words.append(shlex.quote(self.url))
         for name, value in self.headers:
-            if name.lower() == API_KEY_HEADER.lower():
-                words.append(f'-H "{API_KEY_HEADER}: $EVRUN_API_KEY"')
+            if name.lower() == API_KEY.lower():
+                words.append(f'-H "{API_KEY}: $EVRUN_API_KEY"')
             elif name.lower() not in _OWN_TO_HTTP:
                 # curl leaves out `Name:`; with a semicolon it sends it, empty.
                 words.append(f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}")
@@ -75,8 +75,8 @@ class SentRequest:
         return command
 
 
-def sent(request: httpx.Request) -> SentRequest:
-    """Return what `request` says, without secrets."""
+def redacted(request: httpx.Request) -> SentRequest:
+    """Return what `request` says, with its secrets masked."""
     content = plain_body(request)
     return SentRequest(
         method=request.method,
@@ -100,7 +100,7 @@ def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _is_secret(header: str) -> bool:
-    return header != "idempotency-key" and not _SECRET_WORDS.isdisjoint(header.split("-"))
+    return header != IDEMPOTENCY_KEY.lower() and not _SECRET_WORDS.isdisjoint(header.split("-"))
 
 
 def masked_body(content: bytes) -> str:

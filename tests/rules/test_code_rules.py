@@ -35,7 +35,7 @@ RESOURCES = (datapoints, datasets, evaluations, evaluators, logs, model_configs,
 # Those for type-checkers only count too.
 ROOMS = (
     # An error carries what was sent.
-    ("errors", "_redaction", "_version", "_files", "_extras", "_yaml"),
+    ("errors", "_headers", "_redaction", "_version", "_files", "_extras", "_yaml"),
     ("ids",),
     ("results", "sorting", "middleware"),
     ("logged",),

@@ -18,7 +18,7 @@ from attrs import evolve
 
 from evrun._bulk.chunks import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves, key_of, waves
 from evrun._calls import bodies
-from evrun._transport import failures
+from evrun._transport import messages
 from evrun._transport.exchange import Trail, parser_error
 from evrun.errors import (
     ContentTooLargeError,
@@ -329,7 +329,7 @@ def _result(entry: Entry, place: int, result: LogOutcome, response: httpx.Respon
     if HTTPStatus(200) <= result.status < HTTPStatus(300):
         problem = f"results[{place}] has the status {result.status} and no log"
         return _failed(entry, parser_error(problem, response))
-    error = failures.part_error(
+    error = messages.part_error(
         result.status, result.detail, response, {"logs": [entry.item]}, f"items[{entry.index}]"
     )
     trail = Trail.of(response)

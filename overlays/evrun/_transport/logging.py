@@ -56,9 +56,9 @@ def log_attempt(request: httpx.Request, number: int, *, payloads: bool) -> None:
         )
 
 
-def log_outcome(
+def log_result(
     request: httpx.Request,
-    outcome: httpx.Response | httpx.HTTPError,
+    result: httpx.Response | httpx.HTTPError,
     elapsed: float,
     *,
     payloads: bool,
@@ -66,17 +66,17 @@ def log_outcome(
     """Say what came back; `elapsed` seconds after the call began."""
     if not LOGGER.isEnabledFor(logging.DEBUG):
         return
-    if isinstance(outcome, httpx.Response):
+    if isinstance(result, httpx.Response):
         LOGGER.debug(
             "%s %s: status %d after %.3f s; %s; %s",
-            *(request.method, request.url, outcome.status_code, elapsed),
-            _headers(masked_headers(outcome.headers)),
-            _payload(outcome.content, payloads=payloads),
+            *(request.method, request.url, result.status_code, elapsed),
+            _headers(masked_headers(result.headers)),
+            _payload(result.content, payloads=payloads),
         )
     else:
         LOGGER.debug(
             "%s %s: %s after %.3f s: %s",
-            *(request.method, request.url, type(outcome).__name__, elapsed, _plain(str(outcome))),
+            *(request.method, request.url, type(result).__name__, elapsed, _plain(str(result))),
         )
 
 

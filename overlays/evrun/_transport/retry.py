@@ -76,6 +76,8 @@ class Failure:
     """The server's own word (`x-should-retry`), if it said one."""
     reason: str = field(default="")
     """What happened, in a few words: `status 503`."""
+    problem: str = field(default="")
+    """How an answer of 2xx breaks the contract."""
 
 
 def decide(

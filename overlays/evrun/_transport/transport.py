@@ -1,4 +1,4 @@
-"""Drive `_exchange` over a real httpx client: one small transport for sync, one for async.
+"""Drive `exchange` over a real httpx client: one small transport for sync, one for async.
 
 These sit below generated code (`httpx_args={"transport": …}`), so that whoever calls the generated
 functions through `client.generated` gets the same retries and errors.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from evrun._transport.clock import Clock
     from evrun._transport.exchange import Announced
-    from evrun._transport.failures import Outcome
+    from evrun._transport.failures import AttemptResult
     from evrun._transport.pool import AsyncPool, Pool
     from evrun._transport.settings import Options
     from evrun.middleware import AsyncMiddleware, AsyncSend, Middleware, Send
@@ -71,13 +71,13 @@ class Transport(httpx.BaseTransport):
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
-            outcome = self._perform(step)
+            result = self._perform(step)
             try:
-                step = flow.send(outcome)
+                step = flow.send(result)
             except StopIteration as done:
                 return cast("httpx.Response", done.value)
 
-    def _perform(self, step: Attempt | Wait) -> Outcome | None:
+    def _perform(self, step: Attempt | Wait) -> AttemptResult | None:
         if isinstance(step, Wait):
             self._clock.sleep(step.seconds)
             return None
@@ -166,13 +166,13 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
-            outcome = await self._perform(step)
+            result = await self._perform(step)
             try:
-                step = flow.send(outcome)
+                step = flow.send(result)
             except StopIteration as done:
                 return cast("httpx.Response", done.value)
 
-    async def _perform(self, step: Attempt | Wait) -> Outcome | None:
+    async def _perform(self, step: Attempt | Wait) -> AttemptResult | None:
         if isinstance(step, Wait):
             await self._clock.sleep_async(step.seconds)
             return None
