@@ -1,5 +1,7 @@
 """Test a pipeline against the real server, and against what goes wrong on the way to it.
 
+`no_waits` lets clients skip the waits between attempts, so that tests of retries take no time.
+
 The fixtures of the pytest plugin are in `evrun_pytest`, which loads this when they are used.
 Needs `evrun[server]`.
 """
@@ -23,6 +25,7 @@ from evrun.server.hosting.protocol import Limits
 from evrun.server.hosting.serve import Settings
 from evrun.testing.seeding import ROWS, Seeded, seed
 from evrun.testing.serving import Server
+from evrun.testing.waiting import no_waits
 
 __all__ = [
     "ROWS",
@@ -42,6 +45,7 @@ __all__ = [
     "Settings",
     "Status",
     "Truncate",
+    "no_waits",
     "read_schedule",
     "seed",
 ]
