@@ -1,4 +1,4 @@
-"""What was sent, kept for people: without keys, and no longer than somebody would read."""
+"""Redaction: requests and bodies for errors and logs, with secrets masked and long bodies cut."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECRET_WORDS: Final = frozenset(
         *("key", "password", "secret", "token"),
     }
 )
-"""Parts of the names of headers that nobody else may see; gateways in between have keys too."""
+"""Parts of the names of secret headers; gateways in between have keys too."""
 _SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
 _OWN_TO_HTTP: Final = frozenset(
     {

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from attrs import frozen
 
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 VIA: Final = "evrun_via"
@@ -105,7 +106,9 @@ def _without_password(value: str) -> str:
     before, at, after = value.rpartition("@")
     scheme, separator, _ = before.partition("://")
     return (
-        repr(f"{scheme}{separator}…@{after}" if separator else f"…@{after}") if at else repr(value)
+        short_repr(f"{scheme}{separator}…@{after}" if separator else f"…@{after}")
+        if at
+        else short_repr(value)
     )
 
 

@@ -55,7 +55,7 @@ C = TypeVar("C")
 
 
 @frozen
-class Limits:
+class TimeLimits:
     """Time limits of one attempt that has a connection to use or to make. Seconds; None is none."""
 
     connect: float | None
@@ -66,7 +66,7 @@ class Limits:
     """When all must be over, on the monotonic clock."""
 
     @classmethod
-    def of(cls, request: httpx.Request, end: float | None) -> Limits:
+    def of(cls, request: httpx.Request, end: float | None) -> TimeLimits:
         """Return the limits of `request`, of which nothing may remain at `end`.
 
         A deadline leaves a different rest to every attempt, and pyreqwest has limits per client: so
@@ -123,7 +123,7 @@ class Clients(Generic[C]):
         self._clients: OrderedDict[tuple[float | None, float | None], C] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, limits: Limits) -> C:
+    def get(self, limits: TimeLimits) -> C:
         """Return a client with these limits. Raises `ConfigurationError`."""
         key = limits.connect, limits.read
         with self._lock:
