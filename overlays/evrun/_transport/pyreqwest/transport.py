@@ -178,9 +178,9 @@ _SETTLED: Final = 0.002
 the process is aborted if that ends before."""
 _BUSY: Final = "all connections are busy"
 _CONNECTING: Final = "client error (Connect)"
-"""How hyper, below pyreqwest, names whatever fails before a connection stands."""
+"""How hyper, below pyreqwest, names all failures before there is a connection."""
 _BROKEN: Final = "connection error"
-"""How hyper names what the system says, and TLS, over a connection that stood."""
+"""How hyper names errors of the system and of TLS on an open connection."""
 
 
 def _filled(builder: R, request: httpx.Request, limits: TimeLimits) -> R:
