@@ -9,9 +9,9 @@ import pytest
 
 from _support.client_kinds import WAYS, Way
 from _support.databases import Postgres, run_postgres
-from _support.fake_clock import FakeClock
 from _support.vendor.sdk import install
 from evrun.server.db.database import Database
+from evrun.testing import no_waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +50,10 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Let no wait of a client take time."""
-    clock = FakeClock()
-    monkeypatch.setattr("evrun._client.Clock", lambda: clock)
-    return clock
+def slept() -> Iterator[list[float]]:
+    """Skip the waits of all clients, and return their seconds."""
+    with no_waits() as waits:
+        yield waits
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What was sent, kept for people: without keys, and no longer than somebody would read."""
+"""Redaction: requests and bodies for errors and logs, with secrets masked and long bodies cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from evrun._headers import API_KEY
+from evrun._headers import API_KEY, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ _SECRET_WORDS: Final = frozenset(
         *("key", "password", "secret", "token"),
     }
 )
-"""Parts of the names of headers that nobody else may see; gateways in between have keys too."""
+"""Parts of the names of secret headers; gateways in between have keys too."""
 _SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
 _OWN_TO_HTTP: Final = frozenset(
     {
@@ -75,8 +75,8 @@ class SentRequest:
         return command
 
 
-def sent(request: httpx.Request) -> SentRequest:
-    """Return what `request` says, without secrets."""
+def redacted(request: httpx.Request) -> SentRequest:
+    """Return what `request` says, with its secrets masked."""
     content = plain_body(request)
     return SentRequest(
         method=request.method,
@@ -100,7 +100,7 @@ def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _is_secret(header: str) -> bool:
-    return header != "idempotency-key" and not _SECRET_WORDS.isdisjoint(header.split("-"))
+    return header != IDEMPOTENCY_KEY.lower() and not _SECRET_WORDS.isdisjoint(header.split("-"))
 
 
 def masked_body(content: bytes) -> str:

@@ -15,7 +15,7 @@ from evrun._client import DEFAULT_LOCAL_PATH, BaseClient
 from evrun._transport import settings
 from evrun._transport.connection_settings import DEFAULT_CONCURRENCY, ConnectionSettings
 from evrun._transport.pool import AsyncPool, Pool
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun._transport.transport import AsyncTransport, Transport
 from evrun.errors import ConfigurationError
 
@@ -442,8 +442,8 @@ class AsyncEvrun(BaseClient[AsyncPool]):
 def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
     if not settings.is_path(path):
         raise ConfigurationError(
-            f"Evrun.local: {shown(path)} is not the path of a file. Pass a str or an os.PathLike "
-            'without a NUL character, such as "evals.db".'
+            f"Evrun.local: {short_repr(path)} is not the path of a file. Pass a str or an "
+            'os.PathLike without a NUL character, such as "evals.db".'
         )
     try:
         from evrun.server.errors import DatabaseUnusableError

@@ -14,7 +14,7 @@ from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import AsyncEvrun, Evrun, errors
 from evrun._transport import http_clients
 from evrun._transport.connection_settings import ConnectionSettings
-from evrun._transport.failures import part_error
+from evrun._transport.messages import part_error
 from evrun._transport.pool import Pool
 from evrun_api.api.evaluations import evaluations_log
 from evrun_api.api.projects import projects_get

@@ -22,7 +22,7 @@ from _support.fake_api import BASE_URL, KEY
 from _support.loopback_server import Loopback, running
 from _support.misbehaving_server import good, misbehaving
 from evrun import AsyncEvrun, ConfigurationError, Evrun, InvalidRequestError
-from evrun._transport.pyreqwest.clients import Clients, Limits
+from evrun._transport.pyreqwest.clients import Clients, TimeLimits
 from evrun.errors import AmbiguousDisconnectError, ConnectError, RequestTimeoutError
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ def test_a_setting_that_would_be_dropped_is_refused(
     assert str(caught.value) == says
 
 
-# Limits of time.
+# TimeLimits of time.
 
 
-def limits(time_left: float | None = None, **timeout: float | None) -> Limits:
+def limits(time_left: float | None = None, **timeout: float | None) -> TimeLimits:
     request = httpx.Request("GET", "http://x", extensions={"timeout": timeout})
     over = None if time_left is None else time.monotonic() + time_left
-    return evolve(Limits.of(request, over), end=None)
+    return evolve(TimeLimits.of(request, over), end=None)
 
 
 @pytest.mark.parametrize(

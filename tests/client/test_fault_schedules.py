@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from _support.fake_clock import FakeClock
 from _support.running_run import running
 from evrun import AsyncEvrun, Evrun, UnknownOutcomeError, errors
 from evrun.server.hosting.embedded import EmbeddedServer
+from evrun.testing import no_waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,7 @@ def test_at_most_one_log_exists_for_each_call(
     One call after the other, each under a schedule of its own.
     """
     wire = Wire(server)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evrun._client.Clock", FakeClock)
+    with no_waits():
         plain = Evrun(api_key=server.key, base_url=server.base_url, transport=server.transport())
         evaluation, datapoint_id = run
         logged, before = (awaited_log if awaited else log), outputs(plain)
@@ -196,8 +195,7 @@ def test_many_logs_are_stored_once_each(
     Handing over what failed once more stores exactly what was missing.
     """
     wire = Wire(server)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evrun._client.Clock", FakeClock)
+    with no_waits():
         plain = Evrun(api_key=server.key, base_url=server.base_url, transport=server.transport())
         evaluation, datapoint_id = run
         first = len(outputs(plain))
@@ -252,18 +250,19 @@ def outputs(client: Evrun) -> dict[str | None, list[str]]:
 def test_a_call_that_was_given_up_can_be_made_again_later(server: EmbeddedServer) -> None:
     """With the key of the error: the work is done once, whatever the first attempts did."""
     wire = Wire(server)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evrun._client.Clock", FakeClock)
-        with Evrun(api_key=server.key, base_url=server.base_url, transport=wire) as client:
-            run, datapoint_id = running(client)
-            wire.faults = ["lost"] * 4
-            with pytest.raises(UnknownOutcomeError) as caught:
-                client.evaluations.log(run.id, datapoint_id=datapoint_id, log={"output": "x"})
-            key = caught.value.idempotency_key
-            assert key is not None
-            again = client.with_options(extra_headers={"Idempotency-Key": key})
-            new = again.evaluations.log(run.id, datapoint_id=datapoint_id, log={"output": "x"})
-            assert outputs(client) == {"x": [new.id]}
+    with (
+        no_waits(),
+        Evrun(api_key=server.key, base_url=server.base_url, transport=wire) as client,
+    ):
+        run, datapoint_id = running(client)
+        wire.faults = ["lost"] * 4
+        with pytest.raises(UnknownOutcomeError) as caught:
+            client.evaluations.log(run.id, datapoint_id=datapoint_id, log={"output": "x"})
+        key = caught.value.idempotency_key
+        assert key is not None
+        again = client.with_options(extra_headers={"Idempotency-Key": key})
+        new = again.evaluations.log(run.id, datapoint_id=datapoint_id, log={"output": "x"})
+        assert outputs(client) == {"x": [new.id]}
 
 
 def test_the_wire_does_harm(server: EmbeddedServer) -> None:

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from _support.fake_api import BASE_URL, KEY
-from _support.fake_clock import FakeClock
 from _support.fake_many_logs import Server, items
 from evrun import (
     AsyncEvrun,
@@ -38,9 +37,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=["sync", "async"])
-def log_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def log_many(request: pytest.FixtureRequest, slept: list[float]) -> Any:
     """Return `log_many` of a new client, sync or async; waits pass at once."""
-    monkeypatch.setattr("evrun._client.Clock", FakeClock)
 
     def call(server: Server, many: Iterable[Any], **options: Any) -> LoggedItems:
         transport = httpx.MockTransport(server)
@@ -61,9 +59,8 @@ def log_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(params=["sync", "async"])
-def iterated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def iterated(request: pytest.FixtureRequest, slept: list[float]) -> Any:
     """Return what runs through `iter_log_many` of a new client and keeps what it yields."""
-    monkeypatch.setattr("evrun._client.Clock", FakeClock)
 
     def call(server: Server, many: Iterable[Any], seen: list[LoggedItem]) -> None:
         transport = httpx.MockTransport(server)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _support.client_kinds import Method, Way
-    from _support.fake_clock import FakeClock
     from _support.misbehaving_server import Behaviour
 
 Disconnected = errors.DisconnectedError, errors.AmbiguousDisconnectError
@@ -189,7 +188,7 @@ TABLE = [
 )
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_each_misbehaviour_has_its_error_and_its_number_of_requests(
-    case: Row, method: Method, announced: bool, way: Way, clock: FakeClock
+    case: Row, method: Method, announced: bool, way: Way, slept: list[float]
 ) -> None:
     """Error, message, attempts and the requests that reach the server, whoever asks and how."""
     outcome = expected(case, method, announced=announced)
@@ -212,7 +211,7 @@ def test_each_misbehaviour_has_its_error_and_its_number_of_requests(
     if method == "POST" and case.reached:
         assert len(keys) == 1
         assert None not in keys
-    assert len(clock.slept) == outcome.attempts - 1
+    assert len(slept) == outcome.attempts - 1
 
 
 @frozen
@@ -246,7 +245,7 @@ def caught(call: Callable[[], Any]) -> Exception | None:
 @pytest.mark.parametrize(
     "case", [each for each in TABLE if each.fate in {UNKNOWN, DECLINED}], ids=str
 )
-def test_one_failure_is_got_over(case: Row, way: Way, clock: FakeClock) -> None:
+def test_one_failure_is_got_over(case: Row, way: Way, slept: list[float]) -> None:
     """The second attempt, over a new connection if it must be, has the same key and succeeds."""
     with bad.misbehaving(good(ANNOUNCEMENT), case.behaves, good()) as server:
         logged = way.call("POST", server.base_url, before=True, **case.settings)

@@ -1,6 +1,6 @@
-"""Make the calls of `ManyLogs`, in threads beside the caller's, who takes the items.
+"""Make the calls of `ManyLogs`, in threads of its own.
 
-The items are taken in the caller's thread: to that a generator may be bound.
+The items are taken in the caller's thread, because a generator may be bound to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evrun.errors import InvalidRequestError, RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from evrun._bulk.plan import Gathered, ManyLogs, Outcome
+    from evrun._bulk.plan import CallResult, Gathered, ManyLogs
     from evrun._calls.call import Call
     from evrun.logged import LoggedItem
     from evrun.results import EvaluationRun
@@ -172,13 +172,13 @@ def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     try:
         calls = next(flow)
         while True:
-            calls = flow.send(in_threads(_outcome, calls, many.concurrency))
+            calls = flow.send(in_threads(_result_of, calls, many.concurrency))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result
 
 
-def _outcome(call: Call[Any]) -> Outcome:
+def _result_of(call: Call[Any]) -> CallResult:
     with call_state() as state:
         try:
             result = call.run()

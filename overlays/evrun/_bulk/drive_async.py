@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from evrun._bulk.plan import Gathered, ManyLogs, Outcome
+    from evrun._bulk.plan import CallResult, Gathered, ManyLogs
     from evrun._calls.call import Call
     from evrun.logged import LoggedItem
     from evrun.results import EvaluationRun
@@ -89,7 +89,7 @@ class _Source:
 
 
 class _Sender:
-    """Like that of `_log_many`, with a task in the thread's place."""
+    """Like `drive._Sender`, with a task instead of a thread."""
 
     def __init__(self, many: ManyLogs, run: EvaluationRun) -> None:
         import anyio  # noqa: PLC0415 - httpx brings it; a client that blocks does without
@@ -126,7 +126,7 @@ class _Sender:
             return
         due = self._chunker.due(time.monotonic())
         if due is None or due <= seconds:
-            await self._sent()
+            await self._send_rest()
 
     def done(self) -> Iterator[LoggedItem]:
         """Yield what became known since."""
@@ -147,7 +147,7 @@ class _Sender:
         import anyio  # noqa: PLC0415 - as above
 
         with anyio.move_on_after(FAREWELL, shield=True):
-            await self._sent()
+            await self._send_rest()
         if self._scope is not None:
             self._scope.cancel()
 
@@ -156,7 +156,7 @@ class _Sender:
         self._chunker.flush()
         self._change()
 
-    async def _sent(self) -> None:
+    async def _send_rest(self) -> None:
         self.flush()
         while self._scope is not None:
             await self._changed.wait()
@@ -229,23 +229,23 @@ async def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     try:
         calls = next(flow)
         while True:
-            calls = flow.send(await _outcomes(many.concurrency, calls))
+            calls = flow.send(await _results_of(many.concurrency, calls))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result
 
 
-async def _outcomes(most: int, calls: Sequence[Call[Any]]) -> list[Outcome]:
+async def _results_of(most: int, calls: Sequence[Call[Any]]) -> list[CallResult]:
     import anyio  # noqa: PLC0415 - as above
 
-    outcomes: dict[int, Outcome] = {}
+    results: dict[int, CallResult] = {}
     raised: list[Exception] = []
     queue = iter(enumerate(calls))
 
     async def work() -> None:
         for place, call in queue:  # shared by all: each takes the next
             try:
-                outcomes[place] = await _outcome(call)
+                results[place] = await _result_of(call)
             except Exception as error:  # noqa: BLE001 - it is raised below, as it is
                 raised.append(error)
 
@@ -254,10 +254,10 @@ async def _outcomes(most: int, calls: Sequence[Call[Any]]) -> list[Outcome]:
             group.start_soon(work)
     if raised:
         raise raised[0]
-    return [outcomes[place] for place in range(len(calls))]
+    return [results[place] for place in range(len(calls))]
 
 
-async def _outcome(call: Call[Any]) -> Outcome:
+async def _result_of(call: Call[Any]) -> CallResult:
     with call_state() as state:
         try:
             result = await call.run_async()

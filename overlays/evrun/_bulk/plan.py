@@ -1,8 +1,8 @@
 """Many logs to one run: what is sent, and what each answer means. No I/O.
 
 Batches where the server has announced them, single calls where not. `ManyLogs.log` is a generator:
-it yields calls that may be made at the same time, and is sent what came of each. `_log_many` makes
-them, for sync and for async.
+it yields calls that may be made at the same time, and is sent the result of each. `drive` and
+`drive_async` make them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attrs import evolve
 
 from evrun._bulk.chunks import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves, key_of, waves
 from evrun._calls import bodies
-from evrun._transport import failures
+from evrun._transport import messages
 from evrun._transport.exchange import Trail, parser_error
 from evrun.errors import (
     ContentTooLargeError,
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from evrun.results import CreatedLog, EvaluationRun, LogOutcome, LogOutcomes
 
     Failed = RequestError | InvalidRequestError
-    Outcome = tuple[Any, httpx.Response] | Failed
+    CallResult = tuple[Any, httpx.Response] | Failed
     """A result with the answer that it was made of, or the error."""
-    Flow = Generator[Sequence[Call[Any]], Sequence[Outcome], list[LoggedItem]]
+    Flow = Generator[Sequence[Call[Any]], Sequence[CallResult], list[LoggedItem]]
     Gathered = Entry | LoggedItem
     """What is to be sent, or has been refused before that."""
 
@@ -174,18 +174,14 @@ class ManyLogs:
         )
 
     def _together(self, part: Sequence[Entry], parts: list[Sequence[Entry]]) -> Flow:
-        (outcome,) = yield (self._batch(part),)
-        if isinstance(outcome, ContentTooLargeError) and len(part) > 1:
+        (result,) = yield (self._batch(part),)
+        if isinstance(result, ContentTooLargeError) and len(part) > 1:
             parts[:0] = halves(part)
             self._chunker.most_bytes = max(sum(each.size for each in part) // 2, 1)
             return []
-        done = self._told(part, outcome)
-        yield from self._look(done)
-        if (
-            self.refusal is None
-            and isinstance(outcome, StatusError)
-            and outcome.status in _NOT_THERE
-        ):
+        done = self._logged_items(part, result)
+        yield from self._find_refusal(done)
+        if self.refusal is None and isinstance(result, StatusError) and result.status in _NOT_THERE:
             # The run is there: another server has taken this one's place.
             self._announced.batch = 0
             parts.insert(0, part)
@@ -202,23 +198,23 @@ class ManyLogs:
             if self.refusal is not None:
                 done += [_failed(entry, self.refusal) for entry in wave]
                 continue
-            outcomes = yield [self._single(entry) for entry in wave]
-            told = [
-                LoggedItem(index=entry.index, log=outcome[0])
-                if isinstance(outcome, tuple)
-                else _failed(entry, outcome)
-                for entry, outcome in zip(wave, outcomes, strict=True)
+            results = yield [self._single(entry) for entry in wave]
+            items = [
+                LoggedItem(index=entry.index, log=result[0])
+                if isinstance(result, tuple)
+                else _failed(entry, result)
+                for entry, result in zip(wave, results, strict=True)
             ]
-            yield from self._look(told)
-            done += told
+            yield from self._find_refusal(items)
+            done += items
         return done
 
-    def _look(self, told: Sequence[LoggedItem]) -> Flow:
+    def _find_refusal(self, items: Sequence[LoggedItem]) -> Flow:
         """Find out whether all were refused for a reason that all others would meet.
 
         A status alone does not tell: 404 may be of the run or of a session that a log names.
         """
-        errors = [each.error for each in told]
+        errors = [each.error for each in items]
         statuses = {error.status if isinstance(error, StatusError) else None for error in errors}
         if statuses.issubset(_OF_THE_KEY):
             self.refusal = errors[0]
@@ -239,18 +235,19 @@ class ManyLogs:
             idempotency_key=entry.key,
         )
 
-    def _told(self, part: Sequence[Entry], outcome: Outcome) -> list[LoggedItem]:
+    def _logged_items(self, part: Sequence[Entry], result: CallResult) -> list[LoggedItem]:
         """Return what became of each log of a batch."""
-        if not isinstance(outcome, tuple):
-            return [_failed(entry, outcome) for entry in part]
-        results: tuple[LogOutcome, ...] = outcome[0].results
+        if not isinstance(result, tuple):
+            return [_failed(entry, result) for entry in part]
+        parsed, response = result
+        results: tuple[LogOutcome, ...] = parsed.results
         if len(results) != len(part):
             problem = f"it holds {len(results)} results for {len(part)} logs"
-            error = parser_error(problem, outcome[1])
+            error = parser_error(problem, response)
             return [_failed(entry, error) for entry in part]
         return [
-            _result(entry, place, result, outcome[1])
-            for place, (entry, result) in enumerate(zip(part, results, strict=True))
+            _logged_item(entry, place, each, response)
+            for place, (entry, each) in enumerate(zip(part, results, strict=True))
         ]
 
 
@@ -323,13 +320,15 @@ def _failed(entry: Entry, error: EvrunError) -> LoggedItem:
     return LoggedItem(index=entry.index, error=error, again=entry.item)
 
 
-def _result(entry: Entry, place: int, result: LogOutcome, response: httpx.Response) -> LoggedItem:
+def _logged_item(
+    entry: Entry, place: int, result: LogOutcome, response: httpx.Response
+) -> LoggedItem:
     if result.status == HTTPStatus.CREATED and result.log is not None:
         return LoggedItem(index=entry.index, log=result.log)
     if HTTPStatus(200) <= result.status < HTTPStatus(300):
         problem = f"results[{place}] has the status {result.status} and no log"
         return _failed(entry, parser_error(problem, response))
-    error = failures.part_error(
+    error = messages.part_error(
         result.status, result.detail, response, {"logs": [entry.item]}, f"items[{entry.index}]"
     )
     trail = Trail.of(response)

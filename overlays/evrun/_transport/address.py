@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 WAYS_TO_A_SERVER: Final = (
@@ -33,7 +33,7 @@ def checked(url: object, name: str) -> str:
     `name` is the argument or the variable that it comes from.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"{name}={shown(url)} is not a str. {_EXAMPLE}.")
+        raise ConfigurationError(f"{name}={short_repr(url)} is not a str. {_EXAMPLE}.")
     if "@" in url:  # anywhere: an unescaped slash in a password ends what a parser takes for it
         raise ConfigurationError(
             f"{name} carries a user name or password (it has an '@'). Pass the key as api_key=…."
@@ -41,17 +41,18 @@ def checked(url: object, name: str) -> str:
     before, mark = re.fullmatch(r"([^?#]*)([?#]?).*", url, re.DOTALL).groups()  # type: ignore[union-attr]
     if mark:
         raise ConfigurationError(
-            f"{name}={shown(before)} is followed by a query or fragment ({mark!r}). Leave it out."
+            f"{name}={short_repr(before)} is followed by a query or fragment ({mark!r}). "
+            "Leave it out."
         )
     if not url.isprintable() or " " in url:
         raise ConfigurationError(
-            f"{name}={shown(url)} has white space or a control character in it. Remove it."
+            f"{name}={short_repr(url)} has white space or a control character in it. Remove it."
         )
     if problem := _problem(url):
-        raise ConfigurationError(f"{name}={shown(url)} {problem}. {_EXAMPLE}.")
+        raise ConfigurationError(f"{name}={short_repr(url)} {problem}. {_EXAMPLE}.")
     if _is_the_vendors(httpx.URL(url).host):
         raise ConfigurationError(
-            f"{name}={shown(url)}: {PLATFORM_ENDED}. Nothing is sent there. {WAYS_TO_A_SERVER}"
+            f"{name}={short_repr(url)}: {PLATFORM_ENDED}. Nothing is sent there. {WAYS_TO_A_SERVER}"
         )
     return url.rstrip("/")
 

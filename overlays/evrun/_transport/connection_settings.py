@@ -9,7 +9,7 @@ import httpx
 from attrs import evolve, field, fields, frozen
 
 from evrun._transport import proxies, tls
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ConnectionSettings:
                 )
         if isinstance(self.transport, str) and self.transport != "fast":
             raise ConfigurationError(
-                f'transport={shown(self.transport)}: expected "fast" or a transport of httpx.'
+                f'transport={short_repr(self.transport)}: expected "fast" or a transport of httpx.'
             )
 
     def has_own_transport(self) -> bool:
@@ -129,15 +129,15 @@ class ConnectionSettings:
 def _check_concurrency(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
         raise ConfigurationError(
-            f"concurrency={shown(value)}: expected a whole number from 1 to {_MOST:,}."
+            f"concurrency={short_repr(value)}: expected a whole number from 1 to {_MOST:,}."
         )
 
 
 def _check_trust_env(value: object) -> None:
     if not isinstance(value, bool):
-        raise ConfigurationError(f"trust_env={shown(value)}: expected True or False.")
+        raise ConfigurationError(f"trust_env={short_repr(value)}: expected True or False.")
 
 
 def _check_middleware(given: object) -> None:
     if not isinstance(given, Sequence) or not all(map(callable, given)):
-        raise ConfigurationError(f"middleware={shown(given)}: expected a list of functions.")
+        raise ConfigurationError(f"middleware={short_repr(given)}: expected a list of functions.")

@@ -1,8 +1,8 @@
 """One call: attempts and waits until it succeeded or failed. No I/O.
 
-`exchange` is a generator: it yields steps (`Attempt`, `Wait`), is sent the outcome of each attempt
-(a response, or httpx's error as a value), and returns a usable response or raises a typed error.
-`_transport` drives it, once for sync and once for async.
+`exchange` is a generator. It yields steps (`Attempt`, `Wait`) and is sent the result of each
+attempt: a response, or httpx's error as a value. It returns a usable response or raises a typed
+error. `transport` drives it, once for sync and once for async.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from attrs import define, frozen
 
 from evrun import errors
 from evrun._headers import CAPABILITIES, IDEMPOTENCY_KEY
-from evrun._transport import call_state, failures
+from evrun._transport import call_state, failures, messages
 from evrun._transport.clock import TIME_LEFT
-from evrun._transport.logging import log_attempt, log_decision, log_outcome
-from evrun._transport.retry import RETRIES_OFF, Fate, Wait, decide
+from evrun._transport.logging import log_attempt, log_decision, log_result
+from evrun._transport.retry import RETRIES_OFF, Failure, Fate, Wait, decide
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from evrun._transport.clock import Clock
-    from evrun._transport.failures import Outcome
-    from evrun._transport.retry import Failure, GiveUp
+    from evrun._transport.failures import AttemptResult
+    from evrun._transport.parsed import ParsedResponse
+    from evrun._transport.retry import GiveUp
     from evrun._transport.settings import Options
 
-    Exchange = Generator["Attempt | Wait", Outcome | None, httpx.Response]
+    Steps = Generator["Attempt | Wait", AttemptResult | None, httpx.Response]
 
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _WORTH_COMPRESSING: Final = 1024  # bytes: what is shorter fits into one packet anyway
@@ -100,9 +101,7 @@ class Announced:
                 self.batch = int(value)
 
 
-def exchange(
-    request: httpx.Request, options: Options, announced: Announced, clock: Clock
-) -> Exchange:
+def exchange(request: httpx.Request, options: Options, announced: Announced, clock: Clock) -> Steps:
     """Send `request` until an attempt succeeds or the policy gives up.
 
     Raises `RequestError`, or `InvalidRequestError` for what cannot be sent.
@@ -110,61 +109,63 @@ def exchange(
     request = prepare(request, options)
     harmless = is_harmless(request)
     key = request.headers.get(IDEMPOTENCY_KEY)
+    original = _Original.of(request)
     start = clock.monotonic()
 
     def left() -> float | None:
         return None if options.deadline is None else start + options.deadline - clock.monotonic()
 
     attempts = 0
-    lost: tuple[Outcome, httpx.Request] | None = None  # an attempt that may have done its work
+    lost: tuple[AttemptResult, httpx.Request] | None = None  # it may have done its work
     while True:
         attempts += 1
         rest = left()
         if rest is not None:
             rest = max(rest, _SHORTEST)
-        attempt = _within(request, rest)
-        log_attempt(attempt, attempts, payloads=options.log_payloads)
-        outcome = yield Attempt(attempt, rest)
-        assert outcome is not None  # noqa: S101 - only a wait has none
-        trail = Trail(attempt, attempts, clock.monotonic() - start, key)
-        log_outcome(attempt, outcome, trail.elapsed, payloads=options.log_payloads)
-        if isinstance(outcome, httpx.Response):
-            announced.note(outcome)
-        failure = failures.failure(outcome, clock.now())
-        if failure is None:
-            assert isinstance(outcome, httpx.Response)  # noqa: S101 - an error is a failure
-            return _received(outcome, trail)
+        request = original.copy() if attempts > 1 else request
+        request.extensions = original.limited(rest)
+        log_attempt(request, attempts, payloads=options.log_payloads)
+        result = yield Attempt(request, rest)
+        assert result is not None  # noqa: S101 - only a wait has none
+        trail = Trail(request, attempts, clock.monotonic() - start, key)
+        log_result(request, result, trail.elapsed, payloads=options.log_payloads)
+        if isinstance(result, httpx.Response):
+            announced.note(result)
+        judged = failures.judge(result, clock.now())
+        if not isinstance(judged, Failure):
+            return _received(judged, trail)
         decision = decide(
             options.retry,
-            failure,
+            judged,
             attempts=attempts,
             harmless=harmless,
             recognised=announced.idempotency and key is not None,
             time_left=left(),
             jitter=clock.jitter,
         )
-        if failure.fate is Fate.UNKNOWN:
-            lost = outcome, attempt
+        if judged.fate is Fate.UNKNOWN:
+            lost = result, request
         ambiguous = lost is not None and not harmless
-        log_decision(attempt, attempts, decision)
+        log_decision(request, attempts, decision)
         if isinstance(decision, Wait):
             yield decision
             continue
-        if ambiguous and lost is not None and failure.fate in {Fate.UNSENT, Fate.DECLINED}:
+        if ambiguous and lost is not None and judged.fate in {Fate.UNSENT, Fate.DECLINED}:
             # That this attempt did nothing says nothing about the one before.
-            outcome, attempt = lost
+            result, request = lost
         passed = (left() or 1.0) <= 0
-        error = failures.error(
-            outcome,
-            attempt,
+        error = messages.error(
+            result,
+            request,
+            problem=judged.problem,
             ambiguous=ambiguous,
             deadline=options.deadline if passed else None,
             now=clock.now(),
         )
-        if failure.fate is Fate.FINAL and lost is not None:
+        if judged.fate is Fate.FINAL and lost is not None:
             error.args = (f"{error} {_LOST}",)
-        raise _told(error, trail, failure, decision) from (
-            outcome if isinstance(outcome, httpx.HTTPError) else None
+        raise _with_trail(error, trail, judged, decision) from (
+            result if isinstance(result, httpx.HTTPError) else None
         )
 
 
@@ -208,25 +209,35 @@ def is_harmless(request: httpx.Request) -> bool:
     return request.method in {"GET", "HEAD", "OPTIONS", "DELETE"}
 
 
-def _within(request: httpx.Request, left: float | None) -> httpx.Request:
-    """Return a copy of `request` with no time limit beyond the deadline.
+@frozen
+class _Original:
+    """A request as every attempt begins with it: hooks and middleware may change theirs."""
 
-    Each attempt is an object of its own, because hooks and middleware may change it.
-    """
-    extensions = dict(request.extensions)
-    if left is not None:
-        extensions[TIME_LEFT] = left
-        extensions["timeout"] = {
-            kind: left if limit is None else min(limit, left)
-            for kind, limit in request.extensions.get("timeout", {}).items()
-        }
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.content,
-        extensions=extensions,
-    )
+    method: str
+    url: httpx.URL
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+    extensions: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, request: httpx.Request) -> _Original:
+        return cls(
+            request.method, request.url, request.headers.raw, request.content, request.extensions
+        )
+
+    def copy(self) -> httpx.Request:
+        return httpx.Request(self.method, self.url, headers=self.headers, content=self.content)
+
+    def limited(self, left: float | None) -> dict[str, Any]:
+        """Return the extensions, with no time limit beyond the deadline."""
+        extensions = dict(self.extensions)
+        if left is not None:
+            extensions[TIME_LEFT] = left
+            extensions["timeout"] = {
+                kind: left if limit is None else min(limit, left)
+                for kind, limit in self.extensions.get("timeout", {}).items()
+            }
+        return extensions
 
 
 def _with_body(request: httpx.Request, content: bytes) -> httpx.Request:
@@ -242,7 +253,7 @@ def _with_body(request: httpx.Request, content: bytes) -> httpx.Request:
     )
 
 
-def _received(response: httpx.Response, trail: Trail) -> httpx.Response:
+def _received(response: ParsedResponse, trail: Trail) -> httpx.Response:
     response.extensions["evrun"] = trail
     call_state.current().received = response
     return response
@@ -251,7 +262,7 @@ def _received(response: httpx.Response, trail: Trail) -> httpx.Response:
 E = TypeVar("E", bound=errors.EvrunError)
 
 
-def _told(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
+def _with_trail(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
     """Return `error` with what it took, and why it ended there."""
     notes = []
     if trail.attempts > 1:
@@ -270,7 +281,7 @@ def _told(error: E, trail: Trail, failure: Failure, decision: GiveUp) -> E:
 def parser_error(problem: str, response: httpx.Response) -> errors.DecodeError:
     """Return the error for a success in which only the parser sees what is wrong."""
     trail = Trail.of(response)
-    error = failures.decode_error(problem, response, trail.request)
+    error = messages.decode_error(problem, response, trail.request)
     error.attempts, error.elapsed = trail.attempts, trail.elapsed
     error.idempotency_key = trail.idempotency_key
     return error

@@ -1,39 +1,32 @@
-"""What an attempt came to: its fate for the retry policy, and its error for the caller. No I/O.
-
-An outcome is a response or httpx's error as a value.
-"""
+"""What an attempt came to: a success with its JSON, or a failure with its fate. No I/O."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from evrun import errors
-from evrun._headers import CAPABILITIES, REQUEST_ID
-from evrun._redaction import BODY_LIMIT, sent
-from evrun._transport.clock import TIME_LEFT
-from evrun._transport.proxies import VIA
+from evrun._transport.parsed import ParsedResponse
 from evrun._transport.retry import Failure, Fate, asked_wait, should_retry
-from evrun._transport.wording import with_calls
 
 if TYPE_CHECKING:
-    from evrun._transport.proxies import Via
+    from datetime import datetime
 
-    Outcome = httpx.Response | httpx.HTTPError
+    AttemptResult = httpx.Response | httpx.HTTPError
+    """What came of sending a request: the answer, or httpx's error as a value."""
 
 _KNOWN_STATUSES: Final = frozenset(map(int, HTTPStatus))  # generated code fails on any other
-_UNSENT: Final = (
+UNSENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+"""Errors after which it is certain that nothing was sent."""
 
 _UNTRUSTED: Final = (
     "Is this the right server? If it has a certificate of your own authority, pass "
@@ -61,69 +54,53 @@ _TLS_REFUSALS: Final = (
         _NO_TLS,
     ),
 )
-"""Handshakes that fail the same way each time, and what to do about them."""
-
-_OF_PROXIES: Final = frozenset({403, 407, 502, 503, 504})
-"""Statuses that a proxy answers instead of the server."""
-
-_BY_STATUS: Final[dict[int, tuple[type[errors.StatusError], str]]] = {
-    400: (errors.BadRequestError, "The server could not read the request."),
-    401: (errors.AuthenticationError, "Check api_key=… or EVRUN_API_KEY."),
-    403: (errors.PermissionDeniedError, "The key may not do this."),
-    404: (
-        errors.NotFoundError,
-        "Check the id, and that the key belongs to the organisation that owns it.",
-    ),
-    409: (errors.ConflictError, "Read the current state and decide again."),
-    413: (errors.ContentTooLargeError, "Send less in one request."),
-    422: (errors.UnprocessableEntityError, ""),
-    429: (errors.RateLimitedError, "Send fewer requests at a time, or try again later."),
-}
-"""The class of each status, and what to do if the server is not ours: ours says so itself."""
-
-_NO_V4: Final = "Is base_url (or EVRUN_BASE_URL) right? The address of a v4 API ends in /v4."
+"""Handshakes that fail the same way each time, and what the user can do."""
 
 
-def problem(response: httpx.Response) -> str | None:
-    """Return what is wrong with a success, None if it is what the contract promises: JSON."""
+def parse(response: httpx.Response) -> ParsedResponse:
+    """Return a success with its JSON. Raises `ValueError` that says how it breaks the contract."""
     if response.status_code not in _KNOWN_STATUSES:
-        return f"status {response.status_code} does not exist in HTTP"
+        raise ValueError(f"status {response.status_code} does not exist in HTTP")
     if response.status_code == HTTPStatus.NO_CONTENT:
-        return None
+        return ParsedResponse(response, None)
     try:
-        json.loads(response.content)
+        return ParsedResponse(response, json.loads(response.content))
     except (ValueError, RecursionError):
         kind = response.headers.get("Content-Type", "no content type")
-        return f"the body is not JSON ({kind}, {len(response.content)} bytes)"
-    return None
+        raise ValueError(f"the body is not JSON ({kind}, {len(response.content)} bytes)") from None
 
 
-def failure(outcome: Outcome, now: datetime) -> Failure | None:
-    """Return what is known of an attempt, None if it succeeded."""
-    if isinstance(outcome, httpx.HTTPError):
-        return Failure(fate=_transport_fate(outcome), reason=_reason(outcome))
-    if outcome.is_success and problem(outcome) is None:
-        return None
-    wait = asked_wait(outcome.headers, now)
+def judge(result: AttemptResult, now: datetime) -> ParsedResponse | Failure:
+    """Return the success, or what is known of the failure."""
+    if isinstance(result, httpx.HTTPError):
+        return Failure(fate=_transport_fate(result), reason=reason(result))
+    problem = ""
+    if result.is_success:
+        try:
+            return parse(result)
+        except ValueError as error:
+            problem = str(error)
+    wait = asked_wait(result.headers, now)
     return Failure(
-        fate=_status_fate(outcome.status_code, wait),
+        fate=_status_fate(result.status_code, wait),
         asked_wait=wait,
-        # A success that cannot be read was carried out, whatever the server says.
-        should_retry=None if outcome.is_success else should_retry(outcome.headers),
-        reason=f"status {outcome.status_code}",
+        # The server carried out a request whose success cannot be read, whatever it says.
+        should_retry=None if result.is_success else should_retry(result.headers),
+        reason=f"status {result.status_code}",
+        problem=problem,
     )
 
 
 def _transport_fate(error: httpx.HTTPError) -> Fate:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return Fate.FINAL
-    if _tls_refusal(error):
+    if tls_advice(error):
         return Fate.FINAL
-    return Fate.UNSENT if isinstance(error, _UNSENT) else Fate.UNKNOWN
+    return Fate.UNSENT if isinstance(error, UNSENT) else Fate.UNKNOWN
 
 
-def _tls_refusal(error: httpx.HTTPError) -> str | None:
-    """Return what to do if both sides cannot agree on TLS: trying again will not mend it."""
+def tls_advice(error: httpx.HTTPError) -> str | None:
+    """Return what the user can do if both sides cannot agree on TLS. A retry would not help."""
     if not isinstance(error, httpx.NetworkError):
         return None
     text = str(error)
@@ -141,223 +118,6 @@ def _status_fate(status: int, wait: float | None) -> Fate:
     return Fate.FINAL
 
 
-def error(
-    outcome: Outcome,
-    request: httpx.Request,
-    *,
-    ambiguous: bool,
-    deadline: float | None,
-    now: datetime,
-) -> errors.RequestError | errors.InvalidRequestError:
-    """Return the error for an attempt that did not succeed.
-
-    `ambiguous`: the request may have changed something. `deadline`: the seconds that the call was
-    given, if they have passed.
-    """
-    if isinstance(outcome, httpx.HTTPError):
-        return _transport_error(outcome, request, ambiguous=ambiguous, deadline=deadline)
-    if outcome.is_success:
-        return decode_error(problem(outcome) or "", outcome, request)
-    return _status_error(outcome, request, ambiguous=ambiguous, now=now)
-
-
-def _transport_error(
-    error: httpx.HTTPError, request: httpx.Request, *, ambiguous: bool, deadline: float | None
-) -> errors.RequestError | errors.InvalidRequestError:
-    where = f"{request.method} {request.url}"
-    what = sent(request)
-    if isinstance(error, httpx.LocalProtocolError):
-        return errors.InvalidRequestError(
-            f"{where} cannot be sent: {_reason(error)}. Nothing was sent."
-        )
-    if isinstance(error, httpx.PoolTimeout):
-        return errors.PoolTimeoutError(
-            f"{where}: no free connection within {_limit(request, 'pool', deadline)}. "
-            "Nothing was sent. Use fewer threads or tasks per client, or raise its concurrency=….",
-            request=what,
-        )
-    if isinstance(error, httpx.ConnectTimeout):
-        return errors.ConnectTimeoutError(
-            f"{where}: no connection within {_limit(request, 'connect', deadline)}. "
-            f"Nothing was sent. {_who_is_there(request)}",
-            request=what,
-        )
-    if isinstance(error, httpx.TimeoutException):
-        kind = "write" if isinstance(error, httpx.WriteTimeout) else "read"
-        timeout = errors.AmbiguousTimeoutError if ambiguous else errors.RequestTimeoutError
-        return timeout(
-            f"{where}: no answer within {_limit(request, kind, deadline)}. "
-            f"{_outcome(ambiguous=ambiguous)}",
-            request=what,
-        )
-    refusal = _tls_refusal(error)
-    if isinstance(error, _UNSENT) or refusal:
-        advice = refusal or (_refused_by(request) if isinstance(error, httpx.ProxyError) else None)
-        return errors.ConnectError(
-            f"{where}: cannot connect ({_reason(error)}). Nothing was sent. "
-            f"{advice or _who_is_there(request)}",
-            request=what,
-        )
-    broken = errors.AmbiguousDisconnectError if ambiguous else errors.DisconnectedError
-    return broken(
-        f"{where}: the connection broke ({_reason(error)}). {_outcome(ambiguous=ambiguous)}",
-        request=what,
-    )
-
-
-def _limit(request: httpx.Request, kind: str, deadline: float | None) -> str:
-    if deadline is not None:
-        return f"the deadline of {deadline:g} s"
-    seconds = request.extensions.get("timeout", {}).get(kind)
-    if seconds is None:
-        return "its time limit"
-    if seconds == request.extensions.get(TIME_LEFT):
-        return f"the last {seconds:.3g} s before the deadline"
-    return f"{seconds:g} s"
-
-
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what an error says, or else its name."""
     return str(error).rstrip(".") or type(error).__name__
-
-
-def _outcome(*, ambiguous: bool) -> str:
-    if ambiguous:
-        return "The server may have carried it out: look before you send it again."
-    return "It is safe to ask again."
-
-
-def _refused_by(request: httpx.Request) -> str | None:
-    via: Via | None = request.extensions.get(VIA)
-    if via is None:
-        return "The proxy refused: check it where your http_client or transport is set up."
-    return (
-        f"The proxy {via.proxy.url} of {via.source} refused: check it, and the user and password "
-        "in it."
-    )
-
-
-def _who_is_there(request: httpx.Request) -> str:
-    if (via := request.extensions.get(VIA)) is not None:
-        return str(via.unreached(request.url.host))
-    return "Is the server running there (`evrun serve`), and is EVRUN_BASE_URL right?"
-
-
-def _status_error(
-    response: httpx.Response, request: httpx.Request, *, ambiguous: bool, now: datetime
-) -> errors.StatusError:
-    status = response.status_code
-    fields: tuple[errors.FieldError, ...] = ()
-    detail = _detail(response)
-    if isinstance(detail, list):
-        fields = tuple(_field_error(item) for item in detail)
-        said = with_calls("; ".join(map(str, fields)))
-    else:
-        said = with_calls(detail)
-    cls: type[errors.StatusError]
-    if response.is_redirect:
-        said = f"it points to {response.headers.get('Location', 'nowhere')}"
-        cls = errors.RedirectError
-        advice = "Redirects are not followed. Set base_url to the address that they lead to."
-    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        cls = errors.AmbiguousServerError if ambiguous else errors.ServerError
-        in_vain = should_retry(response.headers) is False and not ambiguous
-        advice = "" if in_vain else _advice(response, _outcome(ambiguous=ambiguous))
-    else:
-        cls, usual = _BY_STATUS.get(status, (errors.StatusError, ""))
-        advice = _advice(response, usual)
-        if status == HTTPStatus.NOT_FOUND and "/v4/" not in request.url.path:
-            advice = _NO_V4
-    if status in _OF_PROXIES and (via := request.extensions.get(VIA)) is not None:
-        advice = f"{advice} {via.answered(request.url.host)}".strip()
-    message = f"{request.method} {request.url} answered {status}"
-    error = cls(
-        " ".join(
-            filter(None, (f"{message}: {_sentence(said)}" if said else f"{message}.", advice))
-        ),
-        **_answer(response, request),
-    )
-    error.retry_after = asked_wait(response.headers, now)
-    error.fields = fields
-    return error
-
-
-def _advice(response: httpx.Response, usual: str) -> str:
-    """Return what to do, beside what the server says of it."""
-    # Ours says it all, except where this client has its key from.
-    if CAPABILITIES in response.headers and response.status_code != HTTPStatus.UNAUTHORIZED:
-        return ""
-    return usual
-
-
-def decode_error(
-    problem: str, response: httpx.Response, request: httpx.Request
-) -> errors.DecodeError:
-    """Return the error for a success that breaks the contract."""
-    outcome = "" if request.method == "GET" else " The server has carried out the request."
-    return errors.DecodeError(
-        f"{request.method} {request.url} answered {response.status_code}, but {problem}.{outcome} "
-        "Is base_url the address of a v4 API?",
-        **_answer(response, request),
-    )
-
-
-def part_error(
-    status: int, detail: Any, response: httpx.Response, part: dict[str, Any], name: str
-) -> errors.StatusError:
-    """Return the error for a part of a request that was refused, while the whole is a success.
-
-    `part` is a body that holds this part alone: what was sent of it. `name` says which it is.
-    """
-    request = response.request
-    kept = ("content-encoding", "content-length", "idempotency-key")  # they are the whole's
-    alone = httpx.Request(
-        request.method,
-        request.url,
-        headers={each: value for each, value in request.headers.items() if each not in kept},
-        content=json.dumps(part, ensure_ascii=False).encode(),
-    )
-    refusal = httpx.Response(
-        status,
-        json={"detail": detail},
-        headers={
-            each: response.headers[each]
-            for each in (REQUEST_ID, CAPABILITIES)
-            if each in response.headers
-        },
-        request=alone,
-    )
-    error = _status_error(refusal, alone, ambiguous=False, now=datetime.fromtimestamp(0, UTC))
-    error.args = (f"{name}: {error}",)
-    return error
-
-
-def _answer(response: httpx.Response, request: httpx.Request) -> dict[str, Any]:
-    return {
-        "request": sent(request),
-        "status": response.status_code,
-        "body": response.content[:BODY_LIMIT].decode("utf-8", "replace"),
-        "request_id": response.headers.get(REQUEST_ID),
-    }
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _detail(response: httpx.Response) -> list[Any] | str:
-    """Return the documented `detail`, or the beginning of whatever came instead."""
-    try:
-        detail = json.loads(response.content)["detail"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return " ".join(response.content[:200].decode("utf-8", "replace").split())
-    return detail if isinstance(detail, list) else str(detail)
-
-
-def _field_error(item: Any) -> errors.FieldError:
-    entry = item if isinstance(item, dict) else {"msg": item}
-    loc = entry.get("loc")
-    return errors.FieldError(
-        tuple(loc) if isinstance(loc, list) else (),
-        str(entry.get("msg", "")),
-        str(entry.get("type", "")),
-    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def check(settings: ConnectionSettings, kind: type[httpx.Client | httpx.AsyncCli
     http_client, transport = settings.http_client, settings.transport
     if http_client is not None and not isinstance(http_client, kind):
         raise ConfigurationError(
-            f"http_client={shown(http_client)}: {_other(http_client, kind)}"
+            f"http_client={short_repr(http_client)}: {_other(http_client, kind)}"
             f"pass an httpx.{kind.__name__}."
         )
     wanted = httpx.BaseTransport if kind is httpx.Client else httpx.AsyncBaseTransport
     if settings.has_own_transport() and not isinstance(transport, wanted):
         raise ConfigurationError(
-            f"transport={shown(transport)}: {_other(transport, kind)}"
+            f"transport={short_repr(transport)}: {_other(transport, kind)}"
             f'pass an httpx.{wanted.__name__}, or "fast".'
         )
     if transport == "fast":

@@ -1,4 +1,4 @@
-"""What the client says to the logger `evrun`: attempts, answers, decisions and their reasons.
+"""The client's log, written to the logger `evrun`: attempts, answers, decisions and reasons.
 
 Keys never appear. `EVRUN_LOG=debug` (or `info`) shows it on standard error; payloads appear at that
 level too, cut short, unless `EVRUN_LOG_PAYLOADS=redacted`.
@@ -46,7 +46,7 @@ def configure() -> bool:
 
 
 def log_attempt(request: httpx.Request, number: int, *, payloads: bool) -> None:
-    """Say what is about to be sent."""
+    """Log the request that is about to be sent."""
     if LOGGER.isEnabledFor(logging.DEBUG):
         LOGGER.debug(
             "%s %s: attempt %d; %s; %s",
@@ -56,32 +56,32 @@ def log_attempt(request: httpx.Request, number: int, *, payloads: bool) -> None:
         )
 
 
-def log_outcome(
+def log_result(
     request: httpx.Request,
-    outcome: httpx.Response | httpx.HTTPError,
+    result: httpx.Response | httpx.HTTPError,
     elapsed: float,
     *,
     payloads: bool,
 ) -> None:
-    """Say what came back; `elapsed` seconds after the call began."""
+    """Log the response or error; `elapsed` is the seconds since the call began."""
     if not LOGGER.isEnabledFor(logging.DEBUG):
         return
-    if isinstance(outcome, httpx.Response):
+    if isinstance(result, httpx.Response):
         LOGGER.debug(
             "%s %s: status %d after %.3f s; %s; %s",
-            *(request.method, request.url, outcome.status_code, elapsed),
-            _headers(masked_headers(outcome.headers)),
-            _payload(outcome.content, payloads=payloads),
+            *(request.method, request.url, result.status_code, elapsed),
+            _headers(masked_headers(result.headers)),
+            _payload(result.content, payloads=payloads),
         )
     else:
         LOGGER.debug(
             "%s %s: %s after %.3f s: %s",
-            *(request.method, request.url, type(outcome).__name__, elapsed, _plain(str(outcome))),
+            *(request.method, request.url, type(result).__name__, elapsed, _plain(str(result))),
         )
 
 
 def log_decision(request: httpx.Request, attempts: int, decision: Wait | GiveUp) -> None:
-    """Say what follows a failed attempt, and why."""
+    """Log what follows a failed attempt, and why."""
     if isinstance(decision, Wait):
         LOGGER.info(
             "%s %s: attempt %d failed, next in %.3g s: %s",
@@ -99,7 +99,7 @@ def _headers(headers: Iterable[tuple[str, str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape what a server could command a terminal with, or forge a line of the log."""
+    """Escape characters by which a server could control a terminal or forge a line of the log."""
     return text if text.isprintable() else repr(text)[1:-1]
 
 

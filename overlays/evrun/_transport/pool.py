@@ -190,7 +190,7 @@ def _stranded() -> ConfigurationError:
 
 
 _POOLS: weakref.WeakSet[Pool | AsyncPool] = weakref.WeakSet()
-_INHERITED: list[object] = []  # never collected: that would close what the parent uses
+_INHERITED: list[object] = []  # never collected: that would close the parent's connections
 
 
 def _after_in_child() -> None:
@@ -198,5 +198,7 @@ def _after_in_child() -> None:
         pool.forked()
 
 
+# A hook, because a process id that is compared in every call costs each call; a weak set, because
+# a hook cannot be removed and would keep every client that was ever made.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_in_child)

@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from attrs import frozen
 
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 VIA: Final = "evrun_via"
@@ -105,8 +105,10 @@ def _can_be_reached(url: httpx.URL) -> bool:
 def _without_password(value: str) -> str:
     before, at, after = value.rpartition("@")
     scheme, separator, _ = before.partition("://")
-    return shown(
-        f"{scheme}{separator}…@{after}" if at and separator else f"…@{after}" if at else value
+    return (
+        short_repr(f"{scheme}{separator}…@{after}" if separator else f"…@{after}")
+        if at
+        else short_repr(value)
     )
 
 

@@ -1,6 +1,6 @@
-"""Reading an answer: a success whole, everything else as far as an error carries it.
+"""Read an answer: a success completely, any other as far as an error carries its body.
 
-Whoever answers with 100 MB of HTML is not listened to for longer than it takes to say so.
+So a client does not read 100 MB of HTML to report a wrong address.
 """
 
 from __future__ import annotations

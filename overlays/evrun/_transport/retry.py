@@ -29,10 +29,10 @@ class RetryPolicy:
     """The longest wait before the first retry; it doubles with each one."""
     longest_wait: float = 8.0
     longest_asked_wait: float = 120.0
-    """A server that asks for more than this is not waited for: the caller decides."""
+    """If a server asks for a longer wait, the call gives up: the caller decides."""
     on_unknown: OnUnknown | None = None
-    """What follows when a request that changes something may have been carried out: None repeats it
-    towards a server that has announced that it recognises a repeated `Idempotency-Key`."""
+    """What follows if a request that changes something may have been carried out. None repeats it
+    if the server has announced that it recognises a repeated `Idempotency-Key`."""
 
 
 class Fate(Enum):
@@ -76,6 +76,8 @@ class Failure:
     """The server's own word (`x-should-retry`), if it said one."""
     reason: str = field(default="")
     """What happened, in a few words: `status 503`."""
+    problem: str = field(default="")
+    """How an answer of 2xx breaks the contract."""
 
 
 def decide(

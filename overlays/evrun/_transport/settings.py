@@ -1,6 +1,6 @@
 """Settings of a client: where they come from, and what makes them unusable.
 
-Environment variables are read here (and in `_logging`), when a client is made, and nowhere else.
+Environment variables are read when a client is made: here, in `logging`, `proxies` and `tls`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evrun._transport import address
 from evrun._transport.json_data import plain
 from evrun._transport.logging import configure
 from evrun._transport.retry import OnUnknown, RetryPolicy
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 Query: TypeAlias = tuple[tuple[str, str], ...]
@@ -111,7 +111,7 @@ def changed(
     if on_unknown is not None:
         if not isinstance(on_unknown, str) or on_unknown not in {"retry", "raise"}:
             raise ConfigurationError(
-                f'on_unknown={shown(on_unknown)}: expected "retry" or "raise".'
+                f'on_unknown={short_repr(on_unknown)}: expected "retry" or "raise".'
             )
         retry = evolve(retry, on_unknown=on_unknown)
     return evolve(
@@ -192,7 +192,7 @@ def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
 def _seconds(value: object, name: str, otherwise: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
         raise ConfigurationError(
-            f"{name}={shown(value)}: expected a number of seconds, more than 0 and at most "
+            f"{name}={short_repr(value)}: expected a number of seconds, more than 0 and at most "
             f"{LONGEST:,.0f}{otherwise}."
         )
     return float(value)
@@ -200,7 +200,7 @@ def _seconds(value: object, name: str, otherwise: str = "") -> float:
 
 def _count(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{name}={shown(value)}: expected a whole number, 0 or more.")
+        raise ConfigurationError(f"{name}={short_repr(value)}: expected a whole number, 0 or more.")
     return value
 
 
@@ -211,7 +211,9 @@ def _mapping(given: object, name: str) -> Mapping[str, Any]:
         raise ConfigurationError(f"{name} is of type {type(given).__name__}: expected a mapping.")
     for each in given:
         if not isinstance(each, str):
-            raise ConfigurationError(f"{name}: {shown(each)} is not a str, as every name must be.")
+            raise ConfigurationError(
+                f"{name}: {short_repr(each)} is not a str, as every name must be."
+            )
     return given
 
 
@@ -219,7 +221,7 @@ def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
     for name, value in given.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(
-                f"extra_headers: {shown(name)} cannot be the name of an HTTP header. "
+                f"extra_headers: {short_repr(name)} cannot be the name of an HTTP header. "
                 "Use letters, digits and '-'."
             )
         if name.lower() in _FRAMING:
@@ -227,8 +229,8 @@ def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
         printable = isinstance(value, str) and value.isascii() and value.isprintable()
         if not printable or value != value.strip():  # the value is not shown: it may be a key
             raise ConfigurationError(
-                f"extra_headers: the value of {shown(name)} is not one that an HTTP header can "
-                "carry. Pass printable ASCII text without white space around it."
+                f"extra_headers: the value of {short_repr(name)} is not one that an HTTP header "
+                "can carry. Pass printable ASCII text without white space around it."
             )
     return given
 
@@ -251,6 +253,6 @@ def _query_text(name: str, value: object) -> str:
     except ValueError:
         pass  # half a surrogate pair, or an int of more digits than Python writes
     raise ConfigurationError(
-        f"extra_query: {shown(name)}: {shown(value)} is not a text, number or bool that an address "
-        "can carry."
+        f"extra_query: {short_repr(name)}: {short_repr(value)} is not a text, number or bool that "
+        "an address can carry."
     )

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from evrun._transport.settings import is_path
-from evrun._transport.shown import shown
+from evrun._transport.short_repr import short_repr
 from evrun.errors import ConfigurationError
 
 TRUSTED: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -22,7 +22,7 @@ def check(verify: object, cert: object) -> None:
     """Raise `ConfigurationError` if these cannot be the arguments of `context`."""
     if not (isinstance(verify, bool | ssl.SSLContext) or _is_text_path(verify)):
         raise ConfigurationError(
-            f"verify={shown(verify)}: expected a bool, a path as a str, or an ssl.SSLContext."
+            f"verify={short_repr(verify)}: expected a bool, a path as a str, or an ssl.SSLContext."
         )
     pair = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert,)  # noqa: PLR2004
     if cert is not None and not all(map(_is_text_path, pair)):

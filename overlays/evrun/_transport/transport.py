@@ -1,7 +1,7 @@
-"""Drive `_exchange` over a real httpx client: one small transport for sync, one for async.
+"""Drive `exchange` over a real httpx client: one small transport for sync, one for async.
 
-These sit below generated code (`httpx_args={"transport": …}`), so that whoever calls the generated
-functions through `client.generated` gets the same retries and errors.
+They are below generated code (`httpx_args={"transport": …}`), so that `client.generated` has the
+same retries and errors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx
 
 from evrun._transport import call_state
 from evrun._transport.exchange import Attempt, exchange
-from evrun._transport.lookups import mended
+from evrun._transport.name_lookup import look_up_without_executor
 from evrun._transport.proxies import VIA
 from evrun._transport.reading import read, read_async
 from evrun._transport.retry import Wait
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from evrun._transport.clock import Clock
     from evrun._transport.exchange import Announced
-    from evrun._transport.failures import Outcome
+    from evrun._transport.failures import AttemptResult
     from evrun._transport.pool import AsyncPool, Pool
     from evrun._transport.settings import Options
     from evrun.middleware import AsyncMiddleware, AsyncSend, Middleware, Send
@@ -71,13 +71,13 @@ class Transport(httpx.BaseTransport):
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
-            outcome = self._perform(step)
+            result = self._perform(step)
             try:
-                step = flow.send(outcome)
+                step = flow.send(result)
             except StopIteration as done:
                 return cast("httpx.Response", done.value)
 
-    def _perform(self, step: Attempt | Wait) -> Outcome | None:
+    def _perform(self, step: Attempt | Wait) -> AttemptResult | None:
         if isinstance(step, Wait):
             self._clock.sleep(step.seconds)
             return None
@@ -107,9 +107,9 @@ def _within(seconds: float, send: Callable[[], httpx.Response]) -> httpx.Respons
     """Return `send()`, or raise `httpx.ReadTimeout` after `seconds`.
 
     httpx's limits are for single reads: a name that is never resolved and a byte now and then
-    outlive them all. So the attempt has a thread of its own, which is left behind when time is up;
-    it ends by those limits, and whatever it got is thrown away. Where no thread can be started,
-    there are httpx's limits only.
+    outlive them all. So the attempt runs in a thread of its own. When time is up, the caller goes
+    on without that thread: it ends by httpx's limits, and its result is dropped. If no thread can
+    be started, only httpx's limits hold.
     """
     ended: list[httpx.Response | BaseException] = []
     context = contextvars.copy_context()
@@ -135,7 +135,7 @@ def _within(seconds: float, send: Callable[[], httpx.Response]) -> httpx.Respons
 
 @contextmanager
 def _httpx_names() -> Iterator[None]:
-    """Raise as httpx's what it forgets to: a TLS alert, on an asynchronous connection."""
+    """Raise a TLS alert as an error of httpx, which does not do so for async connections."""
     try:
         yield
     except ssl.SSLError as error:
@@ -166,13 +166,13 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         flow = exchange(request, self._options, self._announced, self._clock)
         step = next(flow)
         while True:
-            outcome = await self._perform(step)
+            result = await self._perform(step)
             try:
-                step = flow.send(outcome)
+                step = flow.send(result)
             except StopIteration as done:
                 return cast("httpx.Response", done.value)
 
-    async def _perform(self, step: Attempt | Wait) -> Outcome | None:
+    async def _perform(self, step: Attempt | Wait) -> AttemptResult | None:
         if isinstance(step, Wait):
             await self._clock.sleep_async(step.seconds)
             return None
@@ -205,7 +205,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         try:
             return await client.send(request, stream=True, follow_redirects=False)
         except RuntimeError as error:
-            if not mended(error):
+            if not look_up_without_executor(error):
                 raise
         return await client.send(request, stream=True, follow_redirects=False)
 

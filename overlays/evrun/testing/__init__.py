@@ -1,5 +1,7 @@
 """Test a pipeline with the real server and with failing requests. Needs `evrun[server]`.
 
+`no_waits` lets clients skip the waits between attempts, so that tests of retries take no time.
+
 The fixtures of the pytest plugin are in `evrun_pytest`, which imports this when a test uses them.
 """
 
@@ -22,6 +24,7 @@ from evrun.server.hosting.protocol import ConnectionLimits
 from evrun.server.hosting.serve import Settings
 from evrun.testing.seeding import ROWS, Seeded, seed
 from evrun.testing.serving import Server
+from evrun.testing.waiting import no_waits
 
 __all__ = [
     "ROWS",
@@ -41,6 +44,7 @@ __all__ = [
     "Settings",
     "Status",
     "Truncate",
+    "no_waits",
     "read_schedule",
     "seed",
 ]

@@ -55,19 +55,18 @@ C = TypeVar("C")
 
 
 @frozen
-class Limits:
-    """Time limits of one attempt that has a connection to use or to make. Seconds; None is none."""
+class TimeLimits:
+    """Time limits of one attempt, after it got its place in the pool. Seconds; None: no limit."""
 
     connect: float | None
     read: float | None
-    """For the head of the answer, counted from the attempt's begin, and for each read of its body.
-    """
+    """From the attempt's start to the head of the answer, and for each read of its body."""
     end: float | None
     """When all must be over, on the monotonic clock."""
 
     @classmethod
-    def of(cls, request: httpx.Request, end: float | None) -> Limits:
-        """Return the limits of `request`, of which nothing may remain at `end`.
+    def of(cls, request: httpx.Request, end: float | None) -> TimeLimits:
+        """Return the limits of `request`, which must be over at `end`.
 
         A deadline leaves a different rest to every attempt, and pyreqwest has limits per client: so
         the rest itself is a limit of the request, and a limit that it cuts is rounded.
@@ -99,7 +98,7 @@ def end(request: httpx.Request) -> float | None:
 
 
 def seconds(request: httpx.Request, kind: str) -> float | None:
-    """Return a time limit of httpx, None for one that nobody lives to see."""
+    """Return a time limit of httpx; None if it is longer than a year."""
     limit = request.extensions.get("timeout", {}).get(kind)
     return None if limit is None or limit > _LONGEST else float(limit)
 
@@ -123,7 +122,7 @@ class Clients(Generic[C]):
         self._clients: OrderedDict[tuple[float | None, float | None], C] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, limits: Limits) -> C:
+    def get(self, limits: TimeLimits) -> C:
         """Return a client with these limits. Raises `ConfigurationError`."""
         key = limits.connect, limits.read
         with self._lock:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import anyio
 import httpx
 
-from evrun._transport.pyreqwest.clients import Limits, async_clients, clients, end, seconds
+from evrun._transport.pyreqwest.clients import TimeLimits, async_clients, clients, end, seconds
 from evrun.errors import ConfigurationError
 
 # After `clients`, which says what to install.
@@ -56,14 +56,14 @@ class FastTransport(httpx.BaseTransport):
             raise httpx.PoolTimeout(_BUSY, request=request)
         try:
             with _as_httpx(request):
-                streamed = self._built(request, Limits.of(request, over)).build_streamed()
+                streamed = self._built(request, TimeLimits.of(request, over)).build_streamed()
                 answer = streamed.__enter__()  # left by the body's close
         except BaseException:
             self._free.release()
             raise
         return _response(answer, _Body(self._free, request, streamed, answer))
 
-    def _built(self, request: httpx.Request, limits: Limits) -> SyncRequestBuilder:
+    def _built(self, request: httpx.Request, limits: TimeLimits) -> SyncRequestBuilder:
         client: SyncClient = self._clients.get(limits)
         return _filled(client.request(request.method, str(request.url)), request, limits)
 
@@ -113,7 +113,7 @@ class AsyncFastTransport(httpx.AsyncBaseTransport):
         await self._acquire(request)
         try:
             with _as_httpx(request):
-                streamed = self._built(request, Limits.of(request, over)).build_streamed()
+                streamed = self._built(request, TimeLimits.of(request, over)).build_streamed()
                 answer = await streamed.__aenter__()
         except BaseException:
             self._free.release()
@@ -131,7 +131,7 @@ class AsyncFastTransport(httpx.AsyncBaseTransport):
                 'transport="fast" runs on asyncio only. Leave it out on other event loops.'
             ) from error
 
-    def _built(self, request: httpx.Request, limits: Limits) -> RequestBuilder:
+    def _built(self, request: httpx.Request, limits: TimeLimits) -> RequestBuilder:
         client: Client = self._clients.get(limits)
         return _filled(client.request(request.method, str(request.url)), request, limits)
 
@@ -178,12 +178,12 @@ _SETTLED: Final = 0.002
 the process is aborted if that ends before."""
 _BUSY: Final = "all connections are busy"
 _CONNECTING: Final = "client error (Connect)"
-"""How hyper, below pyreqwest, names whatever fails before a connection stands."""
+"""How hyper, below pyreqwest, names all failures before there is a connection."""
 _BROKEN: Final = "connection error"
-"""How hyper names what the system says, and TLS, over a connection that stood."""
+"""How hyper names errors of the system and of TLS on an open connection."""
 
 
-def _filled(builder: R, request: httpx.Request, limits: Limits) -> R:
+def _filled(builder: R, request: httpx.Request, limits: TimeLimits) -> R:
     # By default up to 64 KiB of the body belong to the head: a status whose body breaks were lost.
     builder = builder.headers(request.headers.multi_items()).streamed_read_buffer_limit(0)
     if request.content:

@@ -1,4 +1,4 @@
-"""How a message shows a value that was refused: short, without keys, whatever the value is."""
+"""How a message shows a refused value: short, and without keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEY: Final = re.compile(r"(evk_|hl_)\w+", re.ASCII)
 """A key where no key belongs: a message goes to logs, and a key must not."""
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return the `repr` of `value`, cut at 100 characters, with keys masked."""
     try:
         text = repr(value)

@@ -10,15 +10,15 @@ import traceback
 from typing import Any
 
 
-def mended(error: RuntimeError) -> bool:
-    """Return whether `error` is that no name could be looked up, and another attempt will do it.
+def look_up_without_executor(error: RuntimeError) -> bool:
+    """Return whether `error` says that no name could be looked up. Then the caller tries again.
 
-    From then on the running loop waits for its look-ups itself.
+    From then on the running loop looks names up itself, and blocks meanwhile.
     """
     frames = traceback.walk_tb(error.__traceback__)
     if not any(frame.f_code.co_name == "getaddrinfo" for frame, _ in frames):
         return False
-    import asyncio  # noqa: PLC0415 - as in `_connection`
+    import asyncio  # noqa: PLC0415 - as in `pool`
 
     loop = asyncio.get_running_loop()
     loop.getaddrinfo = _look_up  # type: ignore[method-assign]
