@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from evrun import AsyncEvrun, ConnectError, Evrun, RateLimitedError, RequestTimeoutError
+from evrun import AsyncEvrun, ConnectError, Evrun, LogItem, RateLimitedError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def test_many_logs_are_spans_below_their_caller(
     kind: Kind, provider: TracerProvider, spans: InMemorySpanExporter
 ) -> None:
     """Whatever threads and tasks they are sent from."""
-    many = [{"datapoint_id": f"row-{n}", "log": {}} for n in range(20)]
+    many: list[LogItem] = [{"datapoint_id": f"row-{n}", "log": {}} for n in range(20)]
     with (
         running(Loopback(ManySingle())) as server,
         provider.get_tracer("tests").start_as_current_span("evaluate"),

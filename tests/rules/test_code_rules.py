@@ -47,7 +47,7 @@ ROOMS = (
     # An error carries what was sent.
     ("errors", "_redaction", "_version", "_files", "_extras", "_yaml"),
     ("ids",),
-    ("results", "sorting", "middleware"),
+    ("results", "sorting", "middleware", "fields"),
     ("logged",),
     ("_transport",),
     ("_calls",),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from attrs import evolve
 
@@ -112,7 +112,7 @@ class EvaluationCalls:
         evaluation_id: object,
         *,
         datapoint_id: object,
-        log: LogRequest | Mapping[str, Any],
+        log: object,
         evaluatee_id: object,
         idempotency_key: str | None = None,
     ) -> Call[CreatedLog]:
@@ -130,9 +130,7 @@ class EvaluationCalls:
             idempotency_key=given(idempotency_key),
         )
 
-    def log_batch(
-        self, evaluation_id: object, *, logs: Iterable[Mapping[str, Any]]
-    ) -> Call[LogOutcomes]:
+    def log_batch(self, evaluation_id: object, *, logs: Iterable[object]) -> Call[LogOutcomes]:
         return bind(
             LogOutcomes,
             evaluations_log_many.sync_detailed,
