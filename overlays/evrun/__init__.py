@@ -130,3 +130,6 @@ __all__ = [
     "__version__",
     "parse_id",
 ]
+
+# What a notebook completes: not the modules that these names happen to come from.
+__dir__ = __all__.copy

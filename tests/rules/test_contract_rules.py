@@ -164,7 +164,8 @@ RESULTS = {
 
 def test_every_result_is_held_against_the_contract() -> None:
     """The table above is complete."""
-    assert set(RESULTS) == {kind for kind in vars(results).values() if attrs.has(kind)}
+    ours = [kind for kind in vars(results).values() if attrs.has(kind)]
+    assert set(RESULTS) == {kind for kind in ours if kind.__module__ == results.__name__}
 
 
 @pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evrun._bulk.drive_async import perform_async
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         EvaluationRun,
         LogOutcomes,
         Page,
+        RunStatus,
     )
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
@@ -253,7 +254,7 @@ class AsyncEvaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        status: Status,
+        status: RunStatus,
     ) -> EvaluationRun:
         """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
 

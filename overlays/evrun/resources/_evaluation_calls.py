@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from attrs import evolve
 
@@ -72,10 +72,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from evrun.ids import PlainStr
+    from evrun.results import RunStatus
     from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
-
-Status = Literal["pending", "running", "completed", "cancelled"]
 
 
 class RunFilters(TypedDict, total=False):
@@ -98,7 +97,7 @@ class RunFilters(TypedDict, total=False):
     id_filter: Iterable[EvaluationRunId | PlainStr] | None
     dataset_filter: Iterable[str] | None
     config_filter: Iterable[str] | None
-    status_filter: Iterable[Status] | None
+    status_filter: Iterable[RunStatus] | None
 
 
 class EvaluationCalls:
@@ -243,7 +242,7 @@ class EvaluationCalls:
             body=bodies.checked(body),
         )
 
-    def update_status(self, evaluation_id: object, *, status: Status) -> Call[EvaluationRun]:
+    def update_status(self, evaluation_id: object, *, status: RunStatus) -> Call[EvaluationRun]:
         return bind(
             EvaluationRun,
             evaluations_update_status.sync_detailed,

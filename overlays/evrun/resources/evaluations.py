@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evrun._bulk.drive import perform
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
         EvaluationRun,
         LogOutcomes,
         Page,
+        RunStatus,
     )
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
 
-__all__ = ["Evaluations", "RunFilters", "Status"]
+__all__ = ["Evaluations", "RunFilters"]
 
 
 class Evaluations:
@@ -249,7 +250,7 @@ class Evaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        status: Status,
+        status: RunStatus,
     ) -> EvaluationRun:
         """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
 
