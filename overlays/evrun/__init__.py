@@ -35,6 +35,7 @@ from evrun.errors import (
     UnknownOutcomeError,
     UnprocessableEntityError,
 )
+from evrun.fields import LogFields, LogItem
 from evrun.ids import (
     ConfigId,
     DatapointId,
@@ -99,7 +100,9 @@ __all__ = [
     "InvalidItemError",
     "InvalidRequestError",
     "LinkedToolId",
+    "LogFields",
     "LogId",
+    "LogItem",
     "LoggedItem",
     "LoggedItems",
     "LogsFailedError",
@@ -127,3 +130,6 @@ __all__ = [
     "__version__",
     "parse_id",
 ]
+
+# What a notebook completes: not the modules that these names happen to come from.
+__dir__ = __all__.copy

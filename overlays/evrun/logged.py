@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from evrun._display import cell, table
 from evrun.errors import EvrunError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class LoggedItems:
             kind, message = type(failed[0].error).__name__, str(failed[0].error)
             said += f", {len(failed)} FAILED, the first at {failed[0].index}: {kind}: {message}"
         return f"<{type(self).__name__}: {said}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the items that failed, for a notebook."""
+        rows = [
+            (str(each.index), type(each.error).__name__, cell(str(each.error)))
+            for each in self.failed
+        ]
+        return table(
+            f"{len(self.logs)} stored, {len(rows)} failed", ("index", "error", "message"), rows
+        )
 
     @property
     def logs(self) -> tuple[CreatedLog, ...]:

@@ -189,21 +189,21 @@ class RawSessions:
 class Resources(Protocol):
     """What a client has, of which this makes the raw form."""
 
-    @property
+    @cached_property
     def evaluations(self) -> Evaluations: ...
-    @property
+    @cached_property
     def projects(self) -> Projects: ...
-    @property
+    @cached_property
     def datasets(self) -> Datasets: ...
-    @property
+    @cached_property
     def datapoints(self) -> Datapoints: ...
-    @property
+    @cached_property
     def evaluators(self) -> Evaluators: ...
-    @property
+    @cached_property
     def model_configs(self) -> ModelConfigs: ...
-    @property
+    @cached_property
     def logs(self) -> Logs: ...
-    @property
+    @cached_property
     def sessions(self) -> Sessions: ...
 
 

@@ -9,10 +9,11 @@ model providers' own clients take them.
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - `structure` resolves the annotations
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from attrs import frozen
 
+from evrun._display import Displayed, table_of
 from evrun.ids import (
     ConfigId,
     DatapointId,
@@ -31,9 +32,15 @@ from evrun.ids import (
 Json = dict[str, Any]
 T = TypeVar("T")
 
+RunStatus = Literal["pending", "running", "completed", "cancelled"]
+ArgumentsType = Literal["target_free", "target_required"]
+ReturnType = Literal["boolean", "number", "select", "multi_select", "text"]
+EvaluatorKind = Literal["python", "llm", "human", "external"]
+"""What the contract knows of these; a result can hold others, from a server that knows more."""
 
-@frozen(kw_only=True)
-class CreatedLog:
+
+@frozen(kw_only=True, repr=False)
+class CreatedLog(Displayed):
     """A log that now stands in a run."""
 
     id: LogId
@@ -42,8 +49,8 @@ class CreatedLog:
     """Set only if the log named a session, by `session_id` or `session_reference_id`."""
 
 
-@frozen(kw_only=True)
-class LogOutcome:
+@frozen(kw_only=True, repr=False)
+class LogOutcome(Displayed):
     """What became of one of many logs: `log` and `replayed` if it is stored, else `detail`."""
 
     status: int
@@ -54,16 +61,16 @@ class LogOutcome:
     """A sentence, or the places that are wrong, as the single call would have said it."""
 
 
-@frozen(kw_only=True)
-class LogOutcomes:
+@frozen(kw_only=True, repr=False)
+class LogOutcomes(Displayed):
     """The answer to one request with many logs."""
 
     results: tuple[LogOutcome, ...]
     """In the order of the request."""
 
 
-@frozen(kw_only=True)
-class Page(Generic[T]):
+@frozen(kw_only=True, repr=False)
+class Page(Displayed, Generic[T]):
     """One page of a list."""
 
     records: tuple[T, ...]
@@ -75,9 +82,13 @@ class Page(Generic[T]):
     """The `cursor` of what comes after this page; None if nothing does, or from a server without
     cursors."""
 
+    def _repr_html_(self) -> str:
+        """Return a table of the records, for a notebook."""
+        return table_of(f"Page {self.page}: {len(self.records)} of {self.total}", self.records)
 
-@frozen(kw_only=True)
-class Dataset:
+
+@frozen(kw_only=True, repr=False)
+class Dataset(Displayed):
     """A dataset."""
 
     id: DatasetId
@@ -90,8 +101,8 @@ class Dataset:
     updated_at: datetime
 
 
-@frozen(kw_only=True)
-class Datapoint:
+@frozen(kw_only=True, repr=False)
+class Datapoint(Displayed):
     """A row of a dataset."""
 
     id: DatapointId
@@ -101,18 +112,16 @@ class Datapoint:
     target: Json | None
 
 
-@frozen(kw_only=True)
-class Evaluator:
+@frozen(kw_only=True, repr=False)
+class Evaluator(Displayed):
     """An evaluator."""
 
     id: EvaluatorId
     name: str
     description: str
-    arguments_type: str
-    """`target_free` or `target_required`."""
-    return_type: str
-    """`boolean`, `number`, `select`, `multi_select` or `text`."""
-    type: str
+    arguments_type: ArgumentsType | str
+    return_type: ReturnType | str
+    type: EvaluatorKind | str
     """`external` and `human` are judged outside; `python` and `llm` run on the vendor's side."""
     code: str | None
     model_config: Json | None
@@ -121,8 +130,8 @@ class Evaluator:
     updated_at: datetime
 
 
-@frozen(kw_only=True)
-class EvaluatorAggregate:
+@frozen(kw_only=True, repr=False)
+class EvaluatorAggregate(Displayed):
     """The mean of an evaluator's values for one config, true counted as 1.
 
     It is over all datapoints of the run only if `errors` and `missing` are 0.
@@ -142,8 +151,8 @@ class EvaluatorAggregate:
     """Datapoints without a verdict, logged or not: `n + errors + missing` are all of the run's."""
 
 
-@frozen(kw_only=True)
-class ProjectConfig:
+@frozen(kw_only=True, repr=False)
+class ProjectConfig(Displayed):
     """A config within a project."""
 
     project_id: ProjectId
@@ -161,8 +170,8 @@ class ProjectConfig:
         return ConfigId.parse(self.config.get("id"), "config.id")
 
 
-@frozen(kw_only=True)
-class Project:
+@frozen(kw_only=True, repr=False)
+class Project(Displayed):
     """A project."""
 
     id: ProjectId
@@ -180,21 +189,22 @@ class Project:
     updated_at: datetime
 
 
-@frozen(kw_only=True)
-class Evaluatee:
+@frozen(kw_only=True, repr=False)
+class Evaluatee(Displayed):
     """What a run evaluates: one version of one config (an extension of evrun's server)."""
 
     id: EvaluateeId
     config_id: ConfigId
 
 
-@frozen(kw_only=True)
-class EvaluationRun:
+@frozen(kw_only=True, repr=False)
+class EvaluationRun(Displayed):
     """An evaluation run."""
 
+    _columns: ClassVar = ("id", "status", "dataset", "evaluators", "created_at")
+
     id: EvaluationRunId
-    status: str
-    """`pending`, `running`, `completed` or `cancelled`; a server may know more."""
+    status: RunStatus | str
     config: Json
     created_at: datetime
     updated_at: datetime
@@ -208,9 +218,11 @@ class EvaluationRun:
     """None from a server that does not name them."""
 
 
-@frozen(kw_only=True)
-class Log:
+@frozen(kw_only=True, repr=False)
+class Log(Displayed):
     """A log: one output, and everything that is known about how it came about."""
+
+    _columns: ClassVar = ("id", "inputs", "output", "error", "created_at")
 
     id: LogId
     project: str | None
@@ -259,8 +271,8 @@ class Log:
     batch_ids: tuple[str, ...] | None
 
 
-@frozen(kw_only=True)
-class EvaluationResult:
+@frozen(kw_only=True, repr=False)
+class EvaluationResult(Displayed):
     """An evaluator's verdict on one log."""
 
     id: str
@@ -278,8 +290,8 @@ class EvaluationResult:
     evaluator_log: Log | None
 
 
-@frozen(kw_only=True)
-class EvaluatedDatapoint:
+@frozen(kw_only=True, repr=False)
+class EvaluatedDatapoint(Displayed):
     """A row of a run's dataset, its newest log and the verdicts on it."""
 
     datapoint: Datapoint
@@ -288,15 +300,15 @@ class EvaluatedDatapoint:
     evaluation_results: tuple[EvaluationResult, ...]
 
 
-@frozen(kw_only=True)
-class CreatedSession:
+@frozen(kw_only=True, repr=False)
+class CreatedSession(Displayed):
     """A new session."""
 
     id: SessionId
 
 
-@frozen(kw_only=True)
-class SessionProject:
+@frozen(kw_only=True, repr=False)
+class SessionProject(Displayed):
     """A project that has logs in a session."""
 
     id: ProjectId
@@ -304,8 +316,8 @@ class SessionProject:
     type: str
 
 
-@frozen(kw_only=True)
-class Session:
+@frozen(kw_only=True, repr=False)
+class Session(Displayed):
     """A session: logs that belong together."""
 
     id: SessionId

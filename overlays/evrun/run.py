@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evrun.ids import EvaluationRunId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
+    from evrun.fields import LogFields, LogItem, UntypedFields
     from evrun.ids import DatapointId, EvaluateeId, EvaluatorId, EvaluatorVersionId, LogId, PlainStr
     from evrun.logged import LoggedItem, LoggedItems
     from evrun.resources.evaluations import Evaluations
@@ -30,7 +31,7 @@ class Run:
         self,
         datapoint_id: DatapointId | PlainStr,
         *,
-        log: LogRequest | Mapping[str, Any],
+        log: LogRequest | LogFields | UntypedFields,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> CreatedLog:
         """Log an output that was generated outside the platform, for one datapoint of this run.
@@ -38,8 +39,8 @@ class Run:
         The run must be `running` and the datapoint in its dataset. Logging the same datapoint
         again keeps both logs; the newest counts.
 
-        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
-          `LogRequest`. An unknown field is an error.
+        - `log`: a mapping of the fields of `LogFields`, such as `{"output": "Paris"}`, or a
+          generated `LogRequest`. An unknown field is an error.
         - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
 
         Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
@@ -51,7 +52,7 @@ class Run:
 
     def log_many(
         self,
-        items: Iterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -59,7 +60,7 @@ class Run:
     ) -> LoggedItems:
         """Log any number of outputs to this run; return what became of each, in order.
 
-        - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
+        - `items`: mappings as `LogItem`: `datapoint_id`, `log` and, if you like, `evaluatee_id` and
           `idempotency_key`. A generator may take its time: a batch leaves when it is full or a
           second old.
         - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
@@ -79,7 +80,7 @@ class Run:
 
     def iter_log_many(
         self,
-        items: Iterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,

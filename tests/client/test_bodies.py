@@ -215,7 +215,10 @@ def test_what_is_json_underneath_is_sent(
     client: Evrun, api: FakeApi, value: Any, expected: Any
 ) -> None:
     """Subclasses of JSON's types, mappings, models and moments are what they hold, typed or not."""
-    log = {"metadata": {"x": value}, "messages": [{"role": "user", "x": value}]}
+    log: dict[str, Any] = {
+        "metadata": {"x": value},
+        "messages": [{"role": "user", "x": value}],
+    }
     with pytest.raises(NotFoundError):
         client.evaluations.log("ev_1", datapoint_id="1", log=log)
     expected_log = {"metadata": {"x": expected}, "messages": [{"role": "user", "x": expected}]}
@@ -375,13 +378,13 @@ WRONG: list[tuple[Callable[[Evrun], object], str]] = [
     (log(model="m"), "log: unknown field 'model'; put it under config={'model': …}. Known: "),
     (
         lambda evrun: evrun.evaluations.log_batch(
-            "ev_1", logs=[{"datapoint_id": "1", "output": "x"}]
+            "ev_1", logs=[dict[str, Any](datapoint_id="1", output="x")]
         ),
         "logs[0]: unknown field 'output'; put it under log={'output': …}. Known: datapoint_id, "
         "evaluatee_id, idempotency_key, log.",
     ),
     (
-        lambda evrun: evrun.evaluations.log_batch("ev_1", logs=[{"datapoint_id": "1"}]),
+        lambda evrun: evrun.evaluations.log_batch("ev_1", logs=[dict[str, Any](datapoint_id="1")]),
         "logs[0]: 'log' is required.",
     ),
     (

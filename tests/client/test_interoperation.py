@@ -18,7 +18,7 @@ from _support.fake_api import BASE_URL, KEY
 from _support.fake_many_logs import RUN
 from _support.loopback_server import LOGGED, PAGE, Answer, Loopback, Seen, running
 from _support.sync_and_async import ask, log
-from evrun import AsyncEvrun, ConnectError, Evrun, RateLimitedError, RequestTimeoutError
+from evrun import AsyncEvrun, ConnectError, Evrun, LogItem, RateLimitedError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def test_many_logs_are_spans_below_their_caller(
     kind: Kind, provider: TracerProvider, spans: InMemorySpanExporter
 ) -> None:
     """Whatever threads and tasks they are sent from."""
-    many = [{"datapoint_id": f"row-{n}", "log": {}} for n in range(20)]
+    many: list[LogItem] = [{"datapoint_id": f"row-{n}", "log": {}} for n in range(20)]
     with (
         running(Loopback(ManySingle())) as server,
         provider.get_tracer("tests").start_as_current_span("evaluate"),

@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import chdir, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
@@ -121,7 +121,7 @@ def test_sync_and_async_see_the_same_file(tmp_path: Path) -> None:
         awaited = AsyncEvrun.local(path)
 
         async def log(output: str) -> LogId:
-            body = {"output": output}
+            body: dict[str, Any] = {"output": output}
             return (await awaited.evaluations.log(run.id, datapoint_id=datapoint_id, log=body)).id
 
         ids = [asyncio.run(log(output)) for output in ("a", "b", "c")]

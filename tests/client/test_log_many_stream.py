@@ -23,7 +23,7 @@ from evrun._bulk import drive_async, plan
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from evrun import LoggedItem
+    from evrun import LoggedItem, LogItem
 
 LOOPS = pytest.mark.parametrize("loop", ["asyncio", "trio"])
 BOTH = pytest.mark.parametrize("batch", [1000, 0])
@@ -424,7 +424,7 @@ def test_context_variables_are_seen_in_every_thread(batch: int) -> None:
         running.discard(threading.get_ident())
         return send(request)
 
-    many = [{"datapoint_id": f"row-{n % 20}", "log": {}} for n in range(40)]
+    many: list[LogItem] = [{"datapoint_id": f"row-{n % 20}", "log": {}} for n in range(40)]
     token = WHO.set("caller")
     try:
         with sync_client(Server(batch), middleware=[middleware]) as client:

@@ -99,7 +99,7 @@ def test_many_threads_share_a_client(
             for n in range(calls):
                 view = client.with_options(extra_headers={"X-Call": f"{thread}-{n}"})
                 with view:  # closing a view closes nothing
-                    log = {"output": f"{thread}-{n}"}
+                    log: dict[str, Any] = {"output": f"{thread}-{n}"}
                     run = view.run(target.run_id)
                     ids.append(str(run.log(target.datapoint_id, log=log).id))
             return ids
@@ -125,7 +125,7 @@ def test_many_tasks_share_a_client(target: Target, calls: int) -> None:
                 ids = []
                 for n in range(calls):
                     async with client.with_options(extra_headers={"X-Call": f"{task}-{n}"}) as view:
-                        log = {"output": f"{task}-{n}"}
+                        log: dict[str, Any] = {"output": f"{task}-{n}"}
                         run = view.run(target.run_id)
                         ids.append(str((await run.log(target.datapoint_id, log=log)).id))
                 return ids

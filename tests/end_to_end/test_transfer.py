@@ -279,7 +279,9 @@ def exported(source: Evrun, tmp_path: Path) -> Path:
     run = make_run(source, LOGS)
     first, *_ = (row.datapoint.id for row in source.evaluations.iter_datapoints(run.id))
     session = source.sessions.create().id
-    parent = source.evaluations.log(run.id, datapoint_id=first, log={**FULL, "output": "parent"})
+    parent = source.evaluations.log(
+        run.id, datapoint_id=first, log=dict[str, Any](FULL, output="parent")
+    )
     (_, second, *_) = (row.datapoint.id for row in source.evaluations.iter_datapoints(run.id))
     source.evaluations.log(
         run.id, datapoint_id=second, log={"parent_id": parent.id, "session_id": session}

@@ -46,8 +46,8 @@ OFFERED = (
 ROOMS = (
     # An error carries what was sent.
     ("errors", "_headers", "_redaction", "_version", "_files", "_extras", "_yaml"),
-    ("ids",),
-    ("results", "sorting", "middleware"),
+    ("ids", "_display"),
+    ("results", "sorting", "middleware", "fields"),
     ("logged",),
     ("_transport",),
     ("_calls",),
@@ -200,6 +200,7 @@ def test_the_package_exports_its_names_and_nothing_else() -> None:
     allowed = (ast.ImportFrom, ast.Assign, ast.Expr)
     assert all(isinstance(node, allowed) for node in tree.body)
     assert all(hasattr(evrun, name) for name in evrun.__all__)
+    assert dir(evrun) == evrun.__all__
 
 
 def test_the_version_is_said_once() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import attrs
 import httpx
@@ -20,11 +21,14 @@ from evrun._calls import bodies
 from evrun._transport.exchange import is_harmless
 from evrun._transport.wording import CALLS
 from evrun.cli.serve import serve
-from evrun.ids import Id
+from evrun.fields import LogFields, LogItem
+from evrun.ids import Id, PlainStr
 from evrun.server.api.operations import PREFIX
+from evrun_api import models
+from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = load(ROOT / "openapi" / "openapi.yaml")
@@ -160,7 +164,8 @@ RESULTS = {
 
 def test_every_result_is_held_against_the_contract() -> None:
     """The table above is complete."""
-    assert set(RESULTS) == {kind for kind in vars(results).values() if attrs.has(kind)}
+    ours = [kind for kind in vars(results).values() if attrs.has(kind)]
+    assert set(RESULTS) == {kind for kind in ours if kind.__module__ == results.__name__}
 
 
 @pytest.mark.parametrize(("kind", "schema"), RESULTS.items(), ids=RESULTS.values())
@@ -286,3 +291,39 @@ def test_every_object_in_a_request_is_open_or_closed() -> None:
                     undecided.add(name)
     assert names
     assert undecided == set()
+
+
+def kinds(annotation: Any) -> set[str]:
+    """Return what fits an annotation, by the names of JSON and Python: "str", "list", "object"."""
+    found = set()
+    for each in get_args(annotation) or (annotation,):
+        kind = get_origin(each) or each
+        if kind in {str, PlainStr} or (isinstance(kind, type) and issubclass(kind, Id)):
+            found.add("str")
+        elif kind in {list, Sequence}:
+            found.add("list")
+        elif kind is Mapping or attrs.has(kind):
+            found.add("object")
+        else:
+            found.add(kind.__name__)
+    return found - {"Unset"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "generated"), [(LogFields, LogRequest), (LogItem, EvaluationLogItem)]
+)
+def test_the_fields_of_a_log_are_those_of_the_contract(ours: type, generated: type) -> None:
+    """The mappings that editors complete have the contract's fields, and take what it takes."""
+    theirs = get_type_hints(
+        generated, localns={name: getattr(models, name) for name in models.__all__}
+    )
+    said = {name: kinds(each) for name, each in get_type_hints(ours).items()}
+    expected = {
+        name: kinds(each) for name, each in theirs.items() if name != "additional_properties"
+    }
+    if ours is LogFields:
+        expected["created_at"].add("str")  # a moment, as a text
+    else:
+        said["log"] -= {"UntypedFields"}
+        said["log"] = {"object" if each == "LogFields" else each for each in said["log"]}
+    assert said == expected

@@ -5,11 +5,23 @@ Each line marked `# error` must be reported by mypy and by pyright, and no other
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
-from evrun import AsyncEvrun, EvaluationRunId, Evrun, LogId, ProjectId, SessionId, parse_id
+from evrun import (
+    AsyncEvrun,
+    EvaluationRunId,
+    Evrun,
+    LogId,
+    LogItem,
+    ProjectId,
+    SessionId,
+    parse_id,
+)
 from evrun.ids import Id
 from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationRun, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def texts(client: Evrun, run_id: str) -> None:
@@ -68,6 +80,25 @@ def mistakes(client: Evrun) -> None:
     client.evaluations.log(7, datapoint_id="1", log={})  # error
     client.evaluations.log("evrun_1", "1", {})  # error
     client.evaluations.update_status("evrun_1", status="done")  # error
+
+
+def items(client: Evrun, json: dict[str, Any], rows: Iterator[dict[str, Any]]) -> None:
+    """The keys of a log are checked where they are written; JSON from elsewhere passes."""
+    run = client.run("evrun_1")
+    run.log("1", log={"output": "Paris", "inputs": {"any": [1, None]}, "duration": 0.5})
+    run.log("1", log={"outptu": "Paris"})  # error
+    run.log("1", log={"output": "Paris", "duration": "0.5 s"})  # error
+    run.log("1", log={"config_id": run.id})  # error
+    run.log("1", log=json)
+    run.log_many([{"datapoint_id": "1", "log": {"output": "Paris"}}, json])
+    run.log_many([{"datapoint": "1", "log": {"output": "Paris"}}])  # error
+    run.log_many([{"datapoint_id": "1", "log": {"outptu": "Paris"}}])  # error
+    run.log_many({"datapoint_id": str(n), "log": {"output": str(n)}} for n in range(3))
+    run.log_many({"datapoint_id": str(n), "log": {"outptu": str(n)}} for n in range(3))  # error
+    run.log_many(rows)
+    item: LogItem = {"datapoint_id": "1", "log": {"output": "Paris"}, "idempotency_key": "k"}
+    client.evaluations.log_batch("evrun_1", logs=[item])
+    run.log_many(run.log_many([item], raise_on_error=False).again)
 
 
 def filters(client: Evrun, made: AsyncEvrun) -> None:

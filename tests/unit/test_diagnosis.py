@@ -53,7 +53,7 @@ def refused_certificate(code: int, message: str) -> httpx.ConnectError:
 def test_keys_by_their_form(value: str, outcome: str, said: str) -> None:
     """A key that was not pasted whole or clean is told before anything is sent."""
     found = diagnosis.key_form(Setting(value, "EVRUN_API_KEY", "EVRUN_API_KEY"))
-    assert (found.outcome, found.said) == (outcome, said)
+    assert (found.status, found.said) == (outcome, said)
     assert bool(found.fix) == (outcome == "failed")
 
 
@@ -96,7 +96,7 @@ def test_ways_to_fail_to_connect(reach: dict[str, Any], said: str, fix: str) -> 
     """Each is told apart, with what is to be done about it."""
     found = diagnosis.network(Reach(host="evals.example", port=443, **reach), URL)
     assert (found.said, found.fix) == (said, fix)
-    assert found.outcome == ("failed" if fix else "passed")
+    assert found.status == ("failed" if fix else "passed")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_certificate_that_ends_soon_is_mentioned(days: int, outcome: str) -> N
     )
     found = diagnosis.encryption(exchange, URL, now)
     said = f"TLSv1.3, certificate of Good Authority for another {days} days"
-    assert (found.outcome, found.said) == (outcome, said)
+    assert (found.status, found.said) == (outcome, said)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_other_states_of_encryption(
 ) -> None:
     """Plain HTTP is no failure; what no client can work with is."""
     found = diagnosis.encryption(Exchange(url=url, **exchange), URL, 0)
-    assert (found.outcome, found.said) == (outcome, said)
+    assert (found.status, found.said) == (outcome, said)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_whose_server_it_is(body: bytes, outcome: str, said: str) -> None:
         body=body,
     )
     found, server = diagnosis.server(exchange, URL)
-    assert (found.outcome, found.said) == (outcome, said)
+    assert (found.status, found.said) == (outcome, said)
     assert (server is None) == (outcome == "note")
 
 
@@ -288,8 +288,8 @@ def test_another_contract_names_both_sides() -> None:
         "the server (evrun 0.1.0) follows bbbbbbbbbbbb…, this client (evrun 0.2.0) aaaaaaaaaaaa…",
         "Bring both to one version: pip install --upgrade evrun, on the older side.",
     )
-    assert diagnosis.contract(OWN, OWN).outcome == "passed"
-    assert diagnosis.contract(None, OWN).outcome == "skipped"
+    assert diagnosis.contract(OWN, OWN).status == "passed"
+    assert diagnosis.contract(None, OWN).status == "skipped"
 
 
 def answered(kind: type[errors.StatusError], status: int, body: str = "") -> errors.StatusError:

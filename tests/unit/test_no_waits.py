@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import pytest
-from _support.fake_api import BASE_URL, KEY, FakeApi
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
 from evrun import AsyncEvrun, Evrun, RateLimitedError
 from evrun.testing import no_waits
 

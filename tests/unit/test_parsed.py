@@ -7,9 +7,9 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from _support.fake_api import BASE_URL, KEY, FakeApi
-from _support.loopback import PAGE
 
+from _support.fake_api import BASE_URL, KEY, FakeApi
+from _support.loopback_server import PAGE
 from evrun import Evrun
 from evrun._transport.parsed import ParsedResponse
 

@@ -215,7 +215,7 @@ def fields_are_checked(sides: Sides) -> None:
         assert not sides.theirs(LOG.replace("{}", "{'outptu': 'x'}"), server.url).raised
         assert server.received[0].body["log"] == {"outptu": "x"}
         with sides.ours(server.url) as client, pytest.raises(evrun.InvalidRequestError):
-            client.evaluations.log("evrun_1", datapoint_id="1", log={"outptu": "x"})
+            client.evaluations.log("evrun_1", datapoint_id="1", log=dict[str, Any](outptu="x"))
         assert len(server.received) == 1
 
 

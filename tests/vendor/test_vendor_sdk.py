@@ -14,7 +14,7 @@ from _support.contract_examples import STORY, Ids, examples, request
 from _support.databases import KINDS, fresh, stored
 from _support.served import MISSING, contract_operations
 from _support.vendor.sdk import VendorSdk, method_of, without_ours
-from evrun import Evrun
+from evrun import Evrun, LogFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,8 +266,12 @@ def test_what_our_client_wrote_the_sdk_reads(
     """Pages of both conventions hold the same records in the same order, filtered alike."""
     bound = ours.run(run["id"])
     for number, row in enumerate(run["rows"]):
-        log = {"output": f"output {number}", "source": "ci" if number % 2 else "nightly"}
-        logged = bound.log(row, log={**log, "session_reference_id": f"{run['id']} {number}"})
+        log: LogFields = {
+            "output": f"output {number}",
+            "source": "ci" if number % 2 else "nightly",
+            "session_reference_id": f"{run['id']} {number}",
+        }
+        logged = bound.log(row, log=log)
         bound.result(logged.id, evaluator_id=run["evaluator"], result=float(number))
 
     for method, given, expected, first in (

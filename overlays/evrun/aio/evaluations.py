@@ -8,18 +8,19 @@ The calls are awaited.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evrun._bulk.drive_async import perform_async
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
     from typing import Unpack
 
     from evrun._transport.exchange import Announced
+    from evrun.fields import LogFields, LogItem, UntypedFields
     from evrun.ids import (
         ConfigId,
         DatapointId,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         EvaluationRun,
         LogOutcomes,
         Page,
+        RunStatus,
     )
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
@@ -57,7 +59,7 @@ class AsyncEvaluations:
         evaluation_id: EvaluationRunId | PlainStr,
         *,
         datapoint_id: DatapointId | PlainStr,
-        log: LogRequest | Mapping[str, Any],
+        log: LogRequest | LogFields | UntypedFields,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> CreatedLog:
         """Log an output that was generated outside the platform, for one datapoint of a run.
@@ -65,8 +67,8 @@ class AsyncEvaluations:
         The run must be `running` and the datapoint in its dataset. Logging the same datapoint
         again keeps both logs; the newest counts.
 
-        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
-          `LogRequest`. An unknown field is an error.
+        - `log`: a mapping of the fields of `LogFields`, such as `{"output": "Paris"}`, or a
+          generated `LogRequest`. An unknown field is an error.
         - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
 
         Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
@@ -81,7 +83,7 @@ class AsyncEvaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        logs: Iterable[Mapping[str, Any]],
+        logs: Iterable[LogItem | UntypedFields],
     ) -> LogOutcomes:
         """Send one request with up to 1,000 logs, to a server that has this operation (ours).
 
@@ -93,7 +95,7 @@ class AsyncEvaluations:
     async def log_many(
         self,
         evaluation_id: EvaluationRunId | PlainStr,
-        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields] | AsyncIterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -101,7 +103,7 @@ class AsyncEvaluations:
     ) -> LoggedItems:
         """Log any number of outputs; return what became of each, in order.
 
-        - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
+        - `items`: mappings as `LogItem`: `datapoint_id`, `log` and, if you like, `evaluatee_id` and
           `idempotency_key` (one is made otherwise). A generator may take its time: a batch leaves
           when it is full or a second old, also while the next item is made.
         - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
@@ -131,7 +133,7 @@ class AsyncEvaluations:
     def iter_log_many(
         self,
         evaluation_id: EvaluationRunId | PlainStr,
-        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields] | AsyncIterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -252,7 +254,7 @@ class AsyncEvaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        status: Status,
+        status: RunStatus,
     ) -> EvaluationRun:
         """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evrun.resources.evaluators import ArgumentsType, EvaluatorCalls, EvaluatorKind, ReturnType
+from evrun.resources.evaluators import EvaluatorCalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evrun.ids import EvaluatorId, PlainStr
-    from evrun.results import Evaluator
+    from evrun.results import ArgumentsType, Evaluator, EvaluatorKind, ReturnType
     from evrun_api import AuthenticatedClient
 
 

@@ -109,21 +109,21 @@ class AsyncRawSessions:
 class AsyncResources(Protocol):
     """What a client has, of which this makes the raw form."""
 
-    @property
+    @cached_property
     def evaluations(self) -> AsyncEvaluations: ...
-    @property
+    @cached_property
     def projects(self) -> AsyncProjects: ...
-    @property
+    @cached_property
     def datasets(self) -> AsyncDatasets: ...
-    @property
+    @cached_property
     def datapoints(self) -> AsyncDatapoints: ...
-    @property
+    @cached_property
     def evaluators(self) -> AsyncEvaluators: ...
-    @property
+    @cached_property
     def model_configs(self) -> AsyncModelConfigs: ...
-    @property
+    @cached_property
     def logs(self) -> AsyncLogs: ...
-    @property
+    @cached_property
     def sessions(self) -> AsyncSessions: ...
 
 

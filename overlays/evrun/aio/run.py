@@ -8,14 +8,15 @@ The calls are awaited.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evrun.ids import EvaluationRunId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
     from evrun.aio.evaluations import AsyncEvaluations
+    from evrun.fields import LogFields, LogItem, UntypedFields
     from evrun.ids import DatapointId, EvaluateeId, EvaluatorId, EvaluatorVersionId, LogId, PlainStr
     from evrun.logged import LoggedItem, LoggedItems
     from evrun.results import CreatedLog, EvaluatedDatapoint, EvaluationResult, EvaluationRun, Page
@@ -38,7 +39,7 @@ class AsyncRun:
         self,
         datapoint_id: DatapointId | PlainStr,
         *,
-        log: LogRequest | Mapping[str, Any],
+        log: LogRequest | LogFields | UntypedFields,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> CreatedLog:
         """Log an output that was generated outside the platform, for one datapoint of this run.
@@ -46,8 +47,8 @@ class AsyncRun:
         The run must be `running` and the datapoint in its dataset. Logging the same datapoint
         again keeps both logs; the newest counts.
 
-        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
-          `LogRequest`. An unknown field is an error.
+        - `log`: a mapping of the fields of `LogFields`, such as `{"output": "Paris"}`, or a
+          generated `LogRequest`. An unknown field is an error.
         - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
 
         Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
@@ -59,7 +60,7 @@ class AsyncRun:
 
     async def log_many(
         self,
-        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields] | AsyncIterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -67,7 +68,7 @@ class AsyncRun:
     ) -> LoggedItems:
         """Log any number of outputs to this run; return what became of each, in order.
 
-        - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
+        - `items`: mappings as `LogItem`: `datapoint_id`, `log` and, if you like, `evaluatee_id` and
           `idempotency_key`. A generator may take its time: a batch leaves when it is full or a
           second old.
         - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
@@ -87,7 +88,7 @@ class AsyncRun:
 
     def iter_log_many(
         self,
-        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields] | AsyncIterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,

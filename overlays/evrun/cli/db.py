@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from evrun._extras import require
-from evrun.cli.counting import counted
 from evrun.cli.database import existing, named, opened
 from evrun.cli.group import Group
+from evrun.cli.plurals import counted
 from evrun.cli.quantities import DurationType
 from evrun.cli.target import database_option, database_url
 from evrun.errors import ConfigurationError

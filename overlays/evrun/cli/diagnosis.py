@@ -18,7 +18,7 @@ from evrun._transport.address import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Outcome = Literal["passed", "note", "failed", "skipped"]
+FindingStatus = Literal["passed", "note", "failed", "skipped"]
 
 CHECKS: Final = ("address", "key", "network", "TLS", "server", "contract", "access")
 """In the order in which they are made and shown."""
@@ -43,7 +43,7 @@ class Finding:
     """The result of one check."""
 
     check: str
-    outcome: Outcome
+    status: FindingStatus
     said: str
     fix: str = ""
     """What to do; never empty if the check failed."""

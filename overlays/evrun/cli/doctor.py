@@ -45,7 +45,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether nothing failed."""
-        return all(each.outcome != "failed" for each in self.findings)
+        return all(each.status != "failed" for each in self.findings)
 
 
 @click.command
@@ -92,7 +92,7 @@ def examine(base_url: str | None, timeout: float) -> Report:
     examination = _Examination(base_url, timeout, Server(__version__, SHA256))
     findings = list(examination.findings())
     done = {each.check for each in findings}
-    stopped = next((each.check for each in findings[::-1] if each.outcome == "failed"), "")
+    stopped = next((each.check for each in findings[::-1] if each.status == "failed"), "")
     rest = [diagnosis.skipped(each, f"see {stopped}") for each in CHECKS if each not in done]
     in_order = sorted((*findings, *rest), key=lambda each: CHECKS.index(each.check))
     return Report(_without_key(in_order), examination.own, examination.server)
@@ -123,12 +123,12 @@ class _Examination:
 
         reached = self._network(url)
         yield reached
-        if reached.outcome == "failed":
+        if reached.status == "failed":
             return
         exchange = probing.ask_health(url.value.removesuffix("/v4"), self.timeout)
         encryption = diagnosis.encryption(exchange, url, time.time())
         yield encryption
-        if encryption.outcome == "failed":
+        if encryption.status == "failed":
             return
         answered, self.server = diagnosis.server(exchange, url)
         yield answered
@@ -156,7 +156,7 @@ class _Examination:
         variable = next((each for each in _KEYS if os.environ.get(each) == sent), _KEYS[0])
         key = Setting(sent, variable, variable)
         form = diagnosis.key_form(key)
-        return (key if form.outcome == "passed" else None), form
+        return (key if form.status == "passed" else None), form
 
 
 def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -172,7 +172,7 @@ def _without_key(findings: list[Finding]) -> tuple[Finding, ...]:
         return "".join(each if each.isprintable() else " " for each in text)
 
     return tuple(
-        Finding(each.check, each.outcome, clean(each.said), clean(each.fix)) for each in findings
+        Finding(each.check, each.status, clean(each.said), clean(each.fix)) for each in findings
     )
 
 
@@ -185,10 +185,10 @@ def _print(report: Report) -> None:
     else:
         marks = _MARKS
     for each in report.findings:
-        style = _STYLES[each.outcome]
-        _line(console, (f"{marks[each.outcome]} {each.check:<9}", style), (f" {each.said}", ""))
+        style = _STYLES[each.status]
+        _line(console, (f"{marks[each.status]} {each.check:<9}", style), (f" {each.said}", ""))
         if each.fix:
-            _line(console, (" " * 12, ""), (each.fix, "bold" if each.outcome == "failed" else ""))
+            _line(console, (" " * 12, ""), (each.fix, "bold" if each.status == "failed" else ""))
 
 
 def _line(console: Console, *parts: tuple[str, str]) -> None:

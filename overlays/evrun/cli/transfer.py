@@ -11,7 +11,7 @@ import click
 
 from evrun._extras import require
 from evrun._files import replacing
-from evrun.cli.counting import counted
+from evrun.cli.plurals import counted
 from evrun.cli.progress import progress
 from evrun.cli.target import called, client, database_option
 from evrun.errors import InvalidIdError

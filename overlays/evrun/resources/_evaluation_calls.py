@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from attrs import evolve
 
@@ -72,10 +72,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from evrun.ids import PlainStr
+    from evrun.results import RunStatus
     from evrun.sorting import RunSort
     from evrun_api import AuthenticatedClient
-
-Status = Literal["pending", "running", "completed", "cancelled"]
 
 
 class RunFilters(TypedDict, total=False):
@@ -98,7 +97,7 @@ class RunFilters(TypedDict, total=False):
     id_filter: Iterable[EvaluationRunId | PlainStr] | None
     dataset_filter: Iterable[str] | None
     config_filter: Iterable[str] | None
-    status_filter: Iterable[Status] | None
+    status_filter: Iterable[RunStatus] | None
 
 
 class EvaluationCalls:
@@ -112,7 +111,7 @@ class EvaluationCalls:
         evaluation_id: object,
         *,
         datapoint_id: object,
-        log: LogRequest | Mapping[str, Any],
+        log: object,
         evaluatee_id: object,
         idempotency_key: str | None = None,
     ) -> Call[CreatedLog]:
@@ -130,9 +129,7 @@ class EvaluationCalls:
             idempotency_key=given(idempotency_key),
         )
 
-    def log_batch(
-        self, evaluation_id: object, *, logs: Iterable[Mapping[str, Any]]
-    ) -> Call[LogOutcomes]:
+    def log_batch(self, evaluation_id: object, *, logs: Iterable[object]) -> Call[LogOutcomes]:
         return bind(
             LogOutcomes,
             evaluations_log_many.sync_detailed,
@@ -245,7 +242,7 @@ class EvaluationCalls:
             body=bodies.checked(body),
         )
 
-    def update_status(self, evaluation_id: object, *, status: Status) -> Call[EvaluationRun]:
+    def update_status(self, evaluation_id: object, *, status: RunStatus) -> Call[EvaluationRun]:
         return bind(
             EvaluationRun,
             evaluations_update_status.sync_detailed,

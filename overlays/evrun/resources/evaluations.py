@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evrun._bulk.drive import perform
 from evrun._bulk.plan import ManyLogs
 from evrun.logged import LoggedItems, attached
-from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters, Status
+from evrun.resources._evaluation_calls import EvaluationCalls, RunFilters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Unpack
 
     from evrun._transport.exchange import Announced
+    from evrun.fields import LogFields, LogItem, UntypedFields
     from evrun.ids import (
         ConfigId,
         DatapointId,
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
         EvaluationRun,
         LogOutcomes,
         Page,
+        RunStatus,
     )
     from evrun_api import AuthenticatedClient
     from evrun_api.models import LogRequest
 
-__all__ = ["Evaluations", "RunFilters", "Status"]
+__all__ = ["Evaluations", "RunFilters"]
 
 
 class Evaluations:
@@ -53,7 +55,7 @@ class Evaluations:
         evaluation_id: EvaluationRunId | PlainStr,
         *,
         datapoint_id: DatapointId | PlainStr,
-        log: LogRequest | Mapping[str, Any],
+        log: LogRequest | LogFields | UntypedFields,
         evaluatee_id: EvaluateeId | PlainStr | None = None,
     ) -> CreatedLog:
         """Log an output that was generated outside the platform, for one datapoint of a run.
@@ -61,8 +63,8 @@ class Evaluations:
         The run must be `running` and the datapoint in its dataset. Logging the same datapoint
         again keeps both logs; the newest counts.
 
-        - `log`: a mapping of the documented fields, such as `{"output": "Paris"}`, or a generated
-          `LogRequest`. An unknown field is an error.
+        - `log`: a mapping of the fields of `LogFields`, such as `{"output": "Paris"}`, or a
+          generated `LogRequest`. An unknown field is an error.
         - `evaluatee_id`: which of the run's evaluatees produced the output; the first if omitted.
 
         Raises `InvalidIdError` or `InvalidRequestError` before anything is sent, `StatusError` if
@@ -77,7 +79,7 @@ class Evaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        logs: Iterable[Mapping[str, Any]],
+        logs: Iterable[LogItem | UntypedFields],
     ) -> LogOutcomes:
         """Send one request with up to 1,000 logs, to a server that has this operation (ours).
 
@@ -89,7 +91,7 @@ class Evaluations:
     def log_many(
         self,
         evaluation_id: EvaluationRunId | PlainStr,
-        items: Iterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -97,7 +99,7 @@ class Evaluations:
     ) -> LoggedItems:
         """Log any number of outputs; return what became of each, in order.
 
-        - `items`: mappings of `datapoint_id`, `log` and, if you like, `evaluatee_id` and
+        - `items`: mappings as `LogItem`: `datapoint_id`, `log` and, if you like, `evaluatee_id` and
           `idempotency_key` (one is made otherwise). A generator may take its time: a batch leaves
           when it is full or a second old, also while the next item is made.
         - `batch_size`: logs in one request, 1,000 or what the server takes if omitted.
@@ -127,7 +129,7 @@ class Evaluations:
     def iter_log_many(
         self,
         evaluation_id: EvaluationRunId | PlainStr,
-        items: Iterable[Mapping[str, Any]],
+        items: Iterable[LogItem | UntypedFields],
         *,
         concurrency: int = 8,
         batch_size: int | None = None,
@@ -248,7 +250,7 @@ class Evaluations:
         self,
         evaluation_id: EvaluationRunId | PlainStr,
         *,
-        status: Status,
+        status: RunStatus,
     ) -> EvaluationRun:
         """Move a run from `pending` to `running` to `completed`, or back from there to `running`.
 

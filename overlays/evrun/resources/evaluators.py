@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from evrun._calls import bodies
 from evrun._calls.arguments import given
@@ -26,12 +26,9 @@ from evrun_api.types import UNSET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from evrun.results import ArgumentsType, EvaluatorKind, ReturnType
     from evrun_api import AuthenticatedClient
     from evrun_api.types import Unset
-
-ArgumentsType = Literal["target_free", "target_required"]
-ReturnType = Literal["boolean", "number", "select", "multi_select", "text"]
-EvaluatorKind = Literal["python", "llm", "human", "external"]
 
 
 class EvaluatorCalls:
