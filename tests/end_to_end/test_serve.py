@@ -222,7 +222,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 3
     assert result.stderr == (
         f"evrun: Cannot listen on 127.0.0.1, port {port}: Address already in use. "
-        "Choose another with --port, or let --port 0 take a free one.\n"
+        "Choose another with --port; --port 0 takes a free one.\n"
     )
 
 

@@ -144,7 +144,7 @@ def _check_workers(workers: int, store: Database, schedule: Schedule | None) -> 
         )
     if workers > 1 and schedule is not None:
         raise click.UsageError(
-            "--faults counts requests, and several workers cannot count together: leave "
+            "--faults counts requests, which several workers cannot do together: leave "
             "--workers out."
         )
 
