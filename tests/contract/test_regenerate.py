@@ -87,7 +87,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=200,
     )
 
 
@@ -509,7 +509,7 @@ def test_termination_cleans_up(spec: Path) -> None:
     assert process.stderr is not None
     process.stderr.readline()  # The document is read; the generators are at work.
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 128 + signal.SIGINT
     assert errors.endswith("regenerate: interrupted, nothing was replaced\n")
     assert "Traceback" not in errors
