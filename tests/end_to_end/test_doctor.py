@@ -459,6 +459,10 @@ def test_the_vendors_address(tmp_path: Path) -> None:
 def test_a_terminal_without_check_marks(tmp_path: Path) -> None:
     """An output that cannot hold the marks gets plain ones."""
     with answering(NOT_FOUND, OURS) as server:
-        settings = {"EVRUN_API_KEY": KEY, "EVRUN_BASE_URL": f"{server.url}/v4"}
-        result = evrun_process("doctor", cwd=tmp_path, PYTHONIOENCODING="ascii", **settings)
+        result = evrun_process(
+            *("doctor", "--base-url", f"{server.url}/v4"),
+            cwd=tmp_path,
+            EVRUN_API_KEY=KEY,
+            PYTHONIOENCODING="ascii",
+        )
     assert result.stdout.startswith("+ address   ")
