@@ -18,6 +18,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Files with much to wait for, the longest first: a worker that began one of them last would go on
+# alone at the end. xdist gives out files in the order in which they were collected.
+LONGEST = (
+    "test_conformance.py",
+    "test_operating.py",
+    "test_testing.py",
+    "test_regenerate.py",
+    "test_workers.py",
+    "test_stopping.py",
+    "test_transfer.py",
+    "test_injection.py",
+    "test_database.py",
+    "test_limits.py",
+    "test_serve.py",
+    "test_paging.py",
+    "test_logs.py",
+    "test_regenerate_kill.py",
+    "test_import_documents.py",
+    "test_hostile_documents.py",
+    "test_benchmark.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run async tests on asyncio, which users have."""

@@ -1,4 +1,4 @@
-"""Run `evrun` as a user does: the installed command, in a folder of its own."""
+"""Run `evrun`: in this process, or as a user does, the installed command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,18 @@ def environment(**more: str) -> dict[str, str]:
 def evrun(
     *arguments: str | Path, cwd: Path, check: bool = True, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in `cwd` and return what it printed."""
+    """Run the command in this process, in `cwd`, and return what it printed."""
+    with chdir(cwd):
+        result = in_process(*map(str, arguments), **more)
+    if check:
+        assert result.exit_code == 0, result.output
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
+def evrun_process(
+    *arguments: str | Path, cwd: Path, check: bool = True, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, where that is the point."""
     return subprocess.run(
         [COMMAND, *arguments],
         cwd=cwd,
@@ -47,15 +58,15 @@ def evrun(
         capture_output=True,
         text=True,
         check=check,
-        timeout=60,
+        timeout=100,
     )
 
 
 def in_process(*arguments: str, **more: str) -> Result:
-    """Run the command in this process and folder: much faster, where nothing is at stake in it."""
-    hidden = dict.fromkeys(name for name in os.environ if name.startswith(("EVRUN_", "HUMANLOOP_")))
-    settings = {"COLUMNS": "120", "NO_COLOR": "1", "EVRUN_LOCAL": "evrun.db", **more}
-    return CliRunner(env={**hidden, **settings}).invoke(app, arguments)
+    """Run the command in this process and folder."""
+    settings = environment(**more)
+    hidden = dict.fromkeys(set(os.environ) - set(settings))
+    return CliRunner(env={**hidden, **settings}).invoke(app, arguments, prog_name="evrun")
 
 
 @contextmanager
@@ -78,13 +89,13 @@ def serving(cwd: Path, *arguments: str) -> Iterator[str]:
                 raise AssertionError(f"the server ended with {process.wait()}")
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
 
 
 def new_key(
     cwd: Path, name: str = "tests", *, database: str = "evrun.db", scope: str = "admin"
 ) -> str:
-    """Create a key and return it: it stands alone on its line."""
+    """Create a key of a database, which is a URL or a file in `cwd`, and return the key."""
     options = ("--database", database, "--scope", scope)
     created = evrun("keys", "create", name, *options, cwd=cwd)
     return created.stdout.removesuffix("\n")

@@ -91,7 +91,11 @@ def answering(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
             """Say nothing."""
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Listener(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing: a client that trusts no certificate breaks the handshake off."""
+
+    listener = Listener(("127.0.0.1", 0), Handler)
     if tls is not None:
         # The handshake belongs to the connection's thread: a client that breaks it off must not
         # stop the server.
@@ -106,5 +110,5 @@ def answering(
         yield server
     finally:
         listener.shutdown()
-        thread.join(5)
+        thread.join()
         listener.server_close()

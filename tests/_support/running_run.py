@@ -9,23 +9,6 @@ if TYPE_CHECKING:
     from evrun.results import EvaluationRun
 
 
-def running(client: Evrun) -> tuple[EvaluationRun, str]:
-    """Make a run that is running, and return it with a datapoint's id."""
-    project = client.projects.create(name="local")
-    dataset = client.datasets.create(project.id, name="rows", description="One row.")
-    (datapoint,) = client.datasets.create_datapoints(
-        dataset.id, datapoints=[{"inputs": {"q": "1"}}]
-    )
-    config = client.model_configs.register({"project_id": project.id, "model": "m"})
-    run = client.evaluations.create(
-        project_id=project.id,
-        config_id=config.config_id,
-        dataset_id=dataset.id,
-        evaluator_ids=[],
-    )
-    return client.run(run.id).start(), datapoint.id
-
-
 def prepare(client: Evrun) -> dict[str, Any]:
     """Make everything that a run needs, and the run."""
     project = client.projects.create(name="served")
@@ -52,3 +35,9 @@ def prepare(client: Evrun) -> dict[str, Any]:
         "evaluatee_id": run.evaluatees[0].id,
         "project_id": project.id,
     }
+
+
+def running(client: Evrun) -> tuple[EvaluationRun, str]:
+    """Make a run that is running, and return it with a datapoint's id."""
+    prepared = prepare(client)
+    return client.run(prepared["run_id"]).start(), prepared["datapoint_ids"][0]

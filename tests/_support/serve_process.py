@@ -81,7 +81,7 @@ def started(
                 process.terminate()
             process.wait(60)
             for reader in readers:
-                reader.join(10)
+                reader.join(60)
 
 
 def keep(stream: IO[str], lines: list[str]) -> None:
@@ -121,7 +121,7 @@ def said_at_start(folder: Path, *arguments: str) -> list[str]:
             if "startup complete" in line:
                 break
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     return lines
 
 
@@ -139,7 +139,7 @@ def start(folder: Path, port: int, *arguments: str, **more: str) -> subprocess.P
 
 def wait_for(client: Evrun) -> None:
     """Return when the server answers."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             client.projects.list(size=1)

@@ -4,9 +4,8 @@ Starting Python, both generators and their libraries costs two seconds a documen
 all of it. Here the script, and each process that it starts, is a fork of this one: as fresh, and
 alone.
 
-Takes an ordinary document to load everything with. Reads the folder of a `spec.json` a line;
-regenerates into `out` beside it, from within the folder, and answers with a line of JSON: the exit
-status, and what stood on standard error.
+Takes an ordinary document to load everything with. Reads a line of JSON for each run: a folder to
+run in, and the options. Answers with one: the exit status, standard output and standard error.
 """
 
 from __future__ import annotations
@@ -143,10 +142,9 @@ def main() -> None:
     warm(script, sys.argv[1])
     subprocess.run = run  # type: ignore[assignment]
     for line in sys.stdin:
-        folder = Path(line.strip())
-        arguments = ["--spec", "spec.json", "--output", str(folder / "out")]
-        status, _, said = forked(functools.partial(script.main, arguments), folder)
-        print(json.dumps([status, said]), flush=True)  # noqa: T201 -- it is the answer
+        folder, arguments = json.loads(line)
+        ended = forked(functools.partial(script.main, arguments), folder)
+        print(json.dumps(ended), flush=True)  # noqa: T201 -- it is the answer
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def test_a_shell_sends_what_the_client_sent(server: Loopback, call: str) -> None
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=100,
     )
     assert result.stdout == '{"detail": "No."}'
     ours, curls = server.seen

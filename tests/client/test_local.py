@@ -328,7 +328,7 @@ def test_a_client_that_is_never_closed_does_not_keep_the_interpreter(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=100,
     )
     assert (result.stdout, result.stderr, result.returncode) == ("0\n", "", 0)
 

@@ -384,14 +384,14 @@ def test_an_error_on_a_later_page_is_raised() -> None:
 
 def count(api: Pages) -> int:
     with api.client() as client:
-        return sum(1 for _ in iterate(client, "sessions.iter_all", page_size=100))
+        return sum(1 for _ in iterate(client, "sessions.iter_all", page_size=50))
 
 
 def count_awaited(api: Pages) -> int:
     async def wait() -> int:
         async with api.async_client() as client:
             number = 0
-            async for _ in aiterate(client, "sessions.iter_all", page_size=100):
+            async for _ in aiterate(client, "sessions.iter_all", page_size=50):
                 number += 1
             return number
 
@@ -412,5 +412,5 @@ def test_memory_does_not_grow_with_the_number_of_pages(walk: Callable[[Pages], i
         tracemalloc.stop()
         return highest
 
-    peak(100)  # caches fill
-    assert peak(1500) < 1.25 * peak(300)
+    peak(50)  # caches fill
+    assert peak(750) < 1.25 * peak(150)

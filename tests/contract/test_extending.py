@@ -62,6 +62,7 @@ def python(number: int) -> str:
     return [code for language, code in BLOCKS if language == "python"][number]
 
 
+@pytest.mark.typing
 def test_a_helper_over_a_generated_operation(tmp_path: Path) -> None:
     """It type-checks, finds what there is and fails with our errors."""
     (tmp_path / "helper.py").write_text(python(0), encoding="utf-8")
@@ -93,6 +94,7 @@ def path_of(*folders: Path, name: str) -> dict[str, str]:
     return {**os.environ, name: os.pathsep.join(map(str, folders))}
 
 
+@pytest.mark.typing
 def test_an_operation_of_the_contract(tmp_path: Path) -> None:
     """Said in the contract, generated, bound in a resource: type-checked and called both ways."""
     (yaml,) = [code for language, code in BLOCKS if language == "yaml"]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tokenize
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from _openapi.refusal import Refusal
 from _regenerate import contract, inert
-from _support import SUPPORT
+from _support.warm_regeneration import WarmRegenerate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,44 +242,25 @@ def generate(folder: Path, text: str) -> Ended:
     return Ended(done.returncode, done.stderr)
 
 
-class Warm:
-    """`generate`, in a tenth of the time: see `warm_regenerate.py`."""
+def generate_warm(warm: WarmRegenerate, folder: Path, text: str) -> Ended:
+    """Do what `generate` does, in a tenth of the time."""
+    (folder / "spec.json").write_text(text, "utf-8")
+    done = warm("--spec", "spec.json", "--output", folder / "out", cwd=folder)
+    return Ended(done.returncode, done.stderr)
 
-    def __init__(self, sample: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, SUPPORT / "warm_regenerate.py", sample],
-            env={
-                **{key: value for key, value in os.environ.items() if key[:6] != "PYTHON"},
-                "PYTHONPATH": str(SCRIPT.parent),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONHASHSEED": "0",
-                "PYTHONUTF8": "1",
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
 
-    def __call__(self, folder: Path, text: str) -> Ended:
-        (folder / "spec.json").write_text(text, "utf-8")
-        asked, answers = self._process.stdin, self._process.stdout
-        assert asked is not None
-        assert answers is not None
-        asked.write(f"{folder}\n")
-        asked.flush()
-        return Ended(*json.loads(answers.readline()))
-
-    def close(self) -> None:
-        self._process.communicate()
+TwoWarm = tuple[WarmRegenerate, WarmRegenerate]
+"""As many as there are cores."""
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warm, Warm]]:
-    """Return two, for as many cores."""
+def warm(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[TwoWarm]:
+    """Return the script in two processes that have everything loaded."""
     sample = tmp_path_factory.mktemp("warm") / "sample.json"
     sample.write_text(json.dumps(BASE), "utf-8")
-    both = Warm(sample), Warm(sample)
+    both = WarmRegenerate(sample), WarmRegenerate(sample)
     yield both
     for each in both:
         each.close()
@@ -312,14 +294,14 @@ def _leaks(tree: Path) -> list[str]:
     return found
 
 
-def outcomes(tmp_path: Path, warm: tuple[Warm, Warm], names: list[str]) -> dict[str, str]:
+def outcomes(tmp_path: Path, warm: TwoWarm, names: list[str]) -> dict[str, str]:
     """Return what is wrong with the outcome of each document of the corpus."""
 
     def half(which: int) -> Iterator[tuple[str, str]]:
         for number, name in list(enumerate(names))[which::2]:
             folder = tmp_path / str(number)
             folder.mkdir()
-            done = warm[which](folder, CORPUS[name])
+            done = generate_warm(warm[which], folder, CORPUS[name])
             if wrong := complaint(folder, done, name):
                 yield name, wrong
 
@@ -328,7 +310,7 @@ def outcomes(tmp_path: Path, warm: tuple[Warm, Warm], names: list[str]) -> dict[
         return {name: wrong for each in halves for name, wrong in each}
 
 
-def test_hostile_text_is_refused_or_inert(tmp_path: Path, warm: tuple[Warm, Warm]) -> None:
+def test_hostile_text_is_refused_or_inert(tmp_path: Path, warm: TwoWarm) -> None:
     """Wherever it stands, it closes no docstring and leaves no folder: two payloads, every site."""
     names = [name for name in CORPUS if name.rpartition(": ")[2] in EVERY_TIME]
     assert len(names) >= 60
@@ -336,17 +318,17 @@ def test_hostile_text_is_refused_or_inert(tmp_path: Path, warm: tuple[Warm, Warm
 
 
 @pytest.mark.soak
-def test_all_hostile_text_is_refused_or_inert(tmp_path: Path, warm: tuple[Warm, Warm]) -> None:
+def test_all_hostile_text_is_refused_or_inert(tmp_path: Path, warm: TwoWarm) -> None:
     """The whole corpus: six payloads, every site."""
     assert len(CORPUS) == len(SITES) * len(PAYLOADS) == 180
     assert outcomes(tmp_path, warm, list(CORPUS)) == {}
 
 
 @pytest.mark.parametrize("name", ["tag: path", "format: docstring", "pattern: backslash"])
-def test_a_fork_ends_as_the_script_does(tmp_path: Path, warm: tuple[Warm, Warm], name: str) -> None:
+def test_a_fork_ends_as_the_script_does(tmp_path: Path, warm: TwoWarm, name: str) -> None:
     """What the corpus is tried with is the script itself: same status, words and files."""
     found = []
-    for way, run in (("cold", generate), ("warm", warm[0])):
+    for way, run in (("cold", generate), ("warm", partial(generate_warm, warm[0]))):
         folder = tmp_path / way
         folder.mkdir()
         done = run(folder, CORPUS[name])
@@ -480,11 +462,11 @@ def test_any_document_is_read_or_refused(text: str) -> None:
 @given(text=documents())
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 def test_any_document_is_inert_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, warm: tuple[Warm, Warm], text: str
+    tmp_path_factory: pytest.TempPathFactory, warm: TwoWarm, text: str
 ) -> None:
     """Whatever is made of it is importable, and holds no payload as code."""
     folder = tmp_path_factory.mktemp("any")
-    done = warm[0](folder, text)
+    done = generate_warm(warm[0], folder, text)
     assert done.status in {0, 2}, done.said
     assert not (folder / CANARY).exists()
     assert {each.name for each in folder.iterdir()} <= {"spec.json", "out"}

@@ -132,7 +132,7 @@ def run(folder: Path, document: dict[str, Any], **files: Any) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
 
 

@@ -8,9 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from _support.warm_regeneration import WarmRegenerate
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "regenerate.py"
@@ -84,7 +87,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=200,
     )
 
 
@@ -105,6 +108,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run("--spec", folder / "spec.yaml", "--output", folder / "generated")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def warm(made: Path) -> Iterator[WarmRegenerate]:
+    """Return the script in a process that has everything loaded."""
+    warm = WarmRegenerate(made / "spec.yaml")
+    yield warm
+    warm.close()
 
 
 @pytest.fixture
@@ -132,9 +143,9 @@ def python(tree: Path, program: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_committed_tree_is_fresh() -> None:
+def test_the_committed_tree_is_fresh(warm: WarmRegenerate) -> None:
     """`generated/` is what the script makes from `openapi/openapi.yaml`."""
-    done = run("--check")
+    done = warm("--check")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stdout + done.stderr
 
 
@@ -217,6 +228,7 @@ except ValueError as error:
     ]
 
 
+@pytest.mark.typing
 def test_a_type_checker_knows_the_lazy_models(made: Path, tmp_path: Path) -> None:
     """A type-checker sees the models through the lazy package, and refuses a name that is none."""
     program = tmp_path / "program.py"
@@ -269,18 +281,18 @@ print(contract.SHA256)
     ]
 
 
-def test_check_of_a_fresh_tree_is_one_line(spec: Path) -> None:
+def test_check_of_a_fresh_tree_is_one_line(warm: WarmRegenerate, spec: Path) -> None:
     """--check answers 0 and one line; caches and the hand-written README do not count."""
     cache = spec.parent / "generated" / "evrun_api" / "__pycache__"
     cache.mkdir()
     (cache / "client.cpython-311.pyc").write_bytes(b"\0")
     (spec.parent / "generated" / "README.md").write_text("By hand.\n")
-    done = run("--check", *arguments(spec))
+    done = warm("--check", *arguments(spec))
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     assert done.stdout.startswith("generated/ is fresh (")
 
 
-def test_check_names_edited_missing_and_stray_files(spec: Path) -> None:
+def test_check_names_edited_missing_and_stray_files(warm: WarmRegenerate, spec: Path) -> None:
     """--check answers 1, says which files are not as written and how, and touches none."""
     tree = spec.parent / "generated"
     client = tree / "evrun_api" / "client.py"
@@ -289,7 +301,7 @@ def test_check_names_edited_missing_and_stray_files(spec: Path) -> None:
     (tree / "evrun_models" / "extra.py").write_text("x = 1\n")
     (tree / "notes.txt").write_text("Mine.\n")
     before = contents(tree)
-    done = run("--check", *arguments(spec))
+    done = warm("--check", *arguments(spec))
     assert done.returncode == 1
     assert contents(tree) == before
     lines = done.stdout.splitlines()
@@ -348,11 +360,13 @@ def test_a_terminal_shows_what_is_under_way(spec: Path) -> None:
         ('url: "https://example.com/v1"', 'url: "https://example.com/v2"'),
     ],
 )
-def test_any_change_of_the_contract_makes_the_tree_stale(spec: Path, old: str, new: str) -> None:
+def test_any_change_of_the_contract_makes_the_tree_stale(
+    warm: WarmRegenerate, spec: Path, old: str, new: str
+) -> None:
     """A changed field fails --check, even one that shows in no generated line."""
     assert old in DOCUMENT
     spec.write_text(DOCUMENT.replace(old, new))
-    done = run("--check", *arguments(spec))
+    done = warm("--check", *arguments(spec))
     assert done.returncode == 1
     assert "outdated  MANIFEST.json" in done.stdout
     assert "edited" not in done.stdout
@@ -383,13 +397,13 @@ def test_the_same_bytes_whatever_surrounds_the_run(made: Path, tmp_path: Path) -
         assert contents(tmp_path / "generated") == contents(made / "generated")
 
 
-def test_a_run_keeps_the_readme_and_says_what_it_removed(spec: Path) -> None:
+def test_a_run_keeps_the_readme_and_says_what_it_removed(warm: WarmRegenerate, spec: Path) -> None:
     """The hand-written README survives a replacement; a stray file goes, and is named."""
     tree = spec.parent / "generated"
     (tree / "README.md").write_text("By hand.\n")
     (tree / "evrun_api" / "mine.py").write_text("x = 1\n")
     spec.write_text(DOCUMENT.replace("What it answers to.", "Its name."))
-    done = run(*arguments(spec))
+    done = warm(*arguments(spec))
     assert done.returncode == 0, done.stderr
     assert "removed   evrun_api/mine.py" in done.stdout.splitlines()
     assert (tree / "README.md").read_text() == "By hand.\n"
@@ -398,10 +412,10 @@ def test_a_run_keeps_the_readme_and_says_what_it_removed(spec: Path) -> None:
     assert sorted(path.name for path in spec.parent.iterdir()) == ["generated", "spec.yaml"]
 
 
-def test_a_fresh_tree_is_left_alone(spec: Path) -> None:
+def test_a_fresh_tree_is_left_alone(warm: WarmRegenerate, spec: Path) -> None:
     """A run that would change nothing replaces nothing."""
     before = (spec.parent / "generated").stat().st_ino
-    done = run(*arguments(spec))
+    done = warm(*arguments(spec))
     assert done.stdout.endswith("files, unchanged\n")
     assert (spec.parent / "generated").stat().st_ino == before
 
@@ -442,14 +456,14 @@ def test_a_fresh_tree_is_left_alone(spec: Path) -> None:
     ids=["syntax", "dangling", "duplicate", "vanished", "warning", "invalid"],
 )
 def test_a_bad_document_is_one_line_and_changes_nothing(
-    spec: Path, old: str, new: str, said: str
+    warm: WarmRegenerate, spec: Path, old: str, new: str, said: str
 ) -> None:
     """What cannot be generated exits 2 with its place, and leaves the tree untouched."""
     assert old in DOCUMENT
     spec.write_text(DOCUMENT.replace(old, new, 1))
     before = contents(spec.parent)
     for check in ([], ["--check"]):
-        done = run(*check, *arguments(spec))
+        done = warm(*check, *arguments(spec))
         assert done.returncode == 2
         *steps, error = done.stderr.splitlines()
         assert said in error
@@ -471,12 +485,14 @@ def test_another_version_of_a_tool_is_refused(spec: Path, tmp_path: Path) -> Non
     )
 
 
-def test_a_folder_of_something_else_is_not_replaced(spec: Path, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_not_replaced(
+    warm: WarmRegenerate, spec: Path, tmp_path: Path
+) -> None:
     """A mistyped --output that holds other files is refused before anything is built."""
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "thesis.txt").write_text("Years of work.\n")
-    done = run("--spec", spec, "--output", folder)
+    done = warm("--spec", spec, "--output", folder)
     assert done.returncode == 2
     assert "holds 'thesis.txt' and no MANIFEST.json: it is not a generated tree" in done.stderr
     assert contents(folder) == {"thesis.txt": b"Years of work.\n"}
@@ -493,7 +509,7 @@ def test_termination_cleans_up(spec: Path) -> None:
     assert process.stderr is not None
     process.stderr.readline()  # The document is read; the generators are at work.
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 128 + signal.SIGINT
     assert errors.endswith("regenerate: interrupted, nothing was replaced\n")
     assert "Traceback" not in errors

@@ -124,6 +124,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(each.relative_to(folder)): each.read_bytes() for each in files}
 
 
+@pytest.mark.typing
 def test_what_breaks_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
     """Each planted break is mapped to the functions that users call; the old tree stays."""
     done, output = run(tmp_path, plant_breaks)
@@ -151,6 +152,7 @@ def test_what_breaks_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
     assert content(output) == content(ROOT / "generated")
 
 
+@pytest.mark.typing
 def test_what_types_cannot_see_is_at_risk(tmp_path: Path) -> None:
     """It is named with the place of the change, and does not stop the run."""
     done, output = run(tmp_path, plant_risks)
@@ -229,6 +231,7 @@ def test_every_public_function_is_known() -> None:
     assert len(FUNCTIONS) == 33
 
 
+@pytest.mark.typing
 def test_a_break_can_be_accepted(tmp_path: Path) -> None:
     """The report is the same, and the tree is written."""
     done, output = run(tmp_path, plant_breaks, "--accept-breaking")
@@ -237,6 +240,7 @@ def test_a_break_can_be_accepted(tmp_path: Path) -> None:
     assert not (output / "evrun_api/api/datapoints/datapoints_get.py").exists()
 
 
+@pytest.mark.typing
 def test_the_same_contract_says_nothing(tmp_path: Path) -> None:
     """There is nothing to type-check where nothing changes."""
     done, _ = run(tmp_path, _without_examples)

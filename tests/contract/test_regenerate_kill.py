@@ -158,14 +158,6 @@ def kill_one(spec: Path, trees: dict[bytes, dict[str, bytes]], wait: Callable[[s
     assert left in trees.values()
 
 
-def test_a_kill_while_the_generators_run(tmp_path: Path) -> None:
-    """The old tree stays, what was staged goes with the next run, and that one succeeds."""
-    spec, trees = both(tmp_path)
-    kill_one(spec, trees, lambda _: time.sleep(0.2))
-    assert finished(spec) == trees[spec.read_bytes()]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["generated", "spec.yaml"]
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_kills_at_random_moments(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from _support.commands import evrun
+from _support.commands import evrun_process
 from evrun import Evrun, LogId
 from evrun.cli.demo.capitals import ROWS, largest_city
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_the_demo_prints_what_it_did(tmp_path: Path) -> None:
     """The run's id, a row for each datapoint, the aggregate, the place of the data, what next."""
-    output = evrun("demo", cwd=tmp_path).stdout
+    output = evrun_process("demo", cwd=tmp_path).stdout
     (run_id,) = re.findall(r"Evaluation run (evrun_\w{21}) is completed", output)
     assert "datapoint" in output
     assert len(set(re.findall(r"data_\w{21}", output))) == len(ROWS) == 20
@@ -29,7 +29,7 @@ def test_the_demo_prints_what_it_did(tmp_path: Path) -> None:
 
 def test_the_demo_runs_twice_over_the_same_file(tmp_path: Path) -> None:
     """A second demo adds a run and keeps the first."""
-    first, second = (evrun("demo", cwd=tmp_path).stdout for _ in range(2))
+    first, second = (evrun_process("demo", cwd=tmp_path).stdout for _ in range(2))
     ids = [re.search(r"evrun_\w{21}", output) for output in (first, second)]
     assert len({match.group() for match in ids if match}) == 2
     with Evrun.local(tmp_path / "evrun-demo.db") as client:
@@ -40,7 +40,7 @@ def test_the_demo_runs_twice_over_the_same_file(tmp_path: Path) -> None:
 
 def test_the_demo_leaves_its_data_behind(tmp_path: Path) -> None:
     """What the demo logged can be read by anybody who opens the file."""
-    output = evrun("demo", "--database", "kept.db", cwd=tmp_path).stdout
+    output = evrun_process("demo", "--database", "kept.db", cwd=tmp_path).stdout
     log_id = LogId(re.findall(r"data_\w{21}", output)[0])
     with Evrun.local(tmp_path / "kept.db") as client:
         log = client.logs.get(log_id)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from attrs import frozen
 
-from _support.commands import evrun, new_key, serving
+from _support.commands import evrun_process, new_key, serving
 from _support.raw_http import connect, end, received, replies, request, send
 from evrun import Evrun
 from evrun.server.api.limits import ADDRESS_LIMIT, HEAD_LIMIT, UNAUTHENTICATED_BODY_LIMIT
@@ -372,6 +372,6 @@ def test_an_option_that_makes_no_sense_is_wrong_usage(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     """Status 2, and what to write."""
-    result = evrun("serve", *arguments, cwd=tmp_path, check=False)
+    result = evrun_process("serve", *arguments, cwd=tmp_path, check=False)
     assert result.returncode == 2
     assert said in result.stderr

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trustme
 
-from _support.commands import COMMAND, evrun, new_key
+from _support.commands import COMMAND, evrun_process, new_key
 from _support.raw_http import connect, received, replies, request, send
 from _support.serve_process import eventually, metrics, service, started
 from evrun import Evrun
@@ -188,7 +188,7 @@ def test_a_certificate_that_is_none_is_one_line(tmp_path: Path, authority: trust
     authority.issue_cert("localhost").private_key_pem.write_to_path(private)
     (tmp_path / "text.pem").write_text("no certificate")
     for certificate, key in (("text.pem", "key.pem"), ("chain.pem", "key.pem")):
-        result = evrun(
+        result = evrun_process(
             *("serve", "--port", "0", "--ssl-certfile", certificate, "--ssl-keyfile", key),
             cwd=tmp_path,
             check=False,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _support.commands import environment, evrun, serving
+from _support.commands import environment, evrun_process, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,10 +42,10 @@ def ids_hidden(text: str) -> list[str]:
 
 def test_the_ten_lines_work_on_a_server_too(tmp_path: Path) -> None:
     """After the demo and the three commands of the page, with `Evrun()` as their comment says."""
-    evrun("demo", cwd=tmp_path)
+    evrun_process("demo", cwd=tmp_path)
     create, serve, address = block("sh", "evrun serve").strip().splitlines()
     (command,) = re.findall(r"^export EVRUN_API_KEY=\$\(evrun (.*)\)$", create)
-    key = evrun(*command.split(), cwd=tmp_path).stdout.strip()
+    key = evrun_process(*command.split(), cwd=tmp_path).stdout.strip()
     assert address == "export EVRUN_BASE_URL=http://127.0.0.1:8000/v4"
     _, name, *options, _ = serve.split()
     assert name == "serve"
@@ -60,7 +60,7 @@ def test_the_ten_lines_work_on_a_server_too(tmp_path: Path) -> None:
 
 def test_the_examples_print_what_they_say(tmp_path: Path) -> None:
     """The examples run after the demo, and print what is shown."""
-    evrun("demo", cwd=tmp_path)
+    evrun_process("demo", cwd=tmp_path)
     result = python(block("python", "logged.id"), tmp_path)
     printed = ids_hidden(result.stdout + result.stderr.splitlines()[-1])
     assert printed == ids_hidden(block("text", "InvalidIdError"))

@@ -11,7 +11,7 @@ import uvicorn
 from attrs import frozen
 from click.testing import CliRunner
 
-from _support.commands import evrun, new_key, serving
+from _support.commands import evrun, evrun_process, new_key, serving
 from _support.running_run import prepare
 from _support.serve_process import said_at_start
 from evrun import AsyncEvrun, AuthenticationError, Evrun, UnprocessableEntityError
@@ -218,7 +218,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     """A taken port is named, with the way out; no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = evrun("serve", "--port", port, cwd=tmp_path, check=False)
+        result = evrun_process("serve", "--port", port, cwd=tmp_path, check=False)
     assert result.returncode == 3
     assert result.stderr == (
         f"evrun: Cannot listen on 127.0.0.1, port {port}: Address already in use. "
@@ -229,7 +229,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "ä..b", "fe80::1%nowhere"])
 def test_a_host_that_is_none_is_one_line(tmp_path: Path, host: str) -> None:
     """An address of another machine, no name at all, or one of no network: not the port's fault."""
-    result = evrun("serve", "--host", host, "--port", "0", cwd=tmp_path, check=False)
+    result = evrun_process("serve", "--host", host, "--port", "0", cwd=tmp_path, check=False)
     assert result.returncode == 3
     assert result.stderr.startswith(f"evrun: Cannot listen on {host}: ")
     assert "Give --host an address of this machine" in result.stderr

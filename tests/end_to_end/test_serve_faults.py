@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from _support.commands import COMMAND, environment, evrun, new_key, serving
+from _support.commands import COMMAND, environment, evrun_process, new_key, serving
 from _support.running_run import prepare
 from _support.serve_process import said_at_start
 from evrun import Evrun
@@ -78,7 +78,9 @@ def test_a_wrong_schedule_is_wrong_usage(tmp_path: Path, text: str | None, said:
     """It is refused before anything starts, with the line and the key; no traceback."""
     if text is not None:
         (tmp_path / "faults.toml").write_text(text)
-    result = evrun("serve", "--port", "0", "--faults", "faults.toml", cwd=tmp_path, check=False)
+    result = evrun_process(
+        "serve", "--port", "0", "--faults", "faults.toml", cwd=tmp_path, check=False
+    )
     assert result.returncode == 2
     assert said in result.stderr
     assert "Traceback" not in result.stderr
@@ -105,7 +107,7 @@ def test_a_dropped_log_says_nothing_of_a_defect(tmp_path: Path) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(f"{root}/projects")
         process.terminate()
-        said = process.communicate(timeout=20)[1]
+        said = process.communicate(timeout=60)[1]
     assert "GET /v4/projects meets a fault on purpose: drop before the commit" in said
     assert "Traceback" not in said
     assert "ERROR" not in said

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from _support.acknowledged import all_logs
-from _support.commands import evrun, serving
+from _support.commands import evrun, evrun_process, serving
 from _support.raw_http import connect, received, replies, request
 from _support.running_run import prepare
 from _support.serve_process import eventually, service
@@ -62,7 +62,7 @@ def test_workers_share_one_database(tmp_path: Path, url: str) -> None:
                     "log": {"output": f"output {number}", "session_reference_id": "one"},
                 },
                 headers={"X-API-KEY": key, "Idempotency-Key": f"key-{number}"},
-                timeout=30,
+                timeout=100,
             )
             assert answer.status_code == 201, answer.text
             return answer.json()["id"], f"output {number}"
@@ -135,14 +135,14 @@ def test_workers_count_no_faults(tmp_path: Path, url: str) -> None:
     """Faults on purpose need one process, and are refused with more."""
     (tmp_path / "faults.toml").write_text("[[fault]]\nkind = 'drop'\n")
     options = ("--workers", "2", "--database", url, "--faults", "faults.toml")
-    refused = evrun("serve", "--port", "0", *options, cwd=tmp_path, check=False)
+    refused = evrun_process("serve", "--port", "0", *options, cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "which several workers cannot do together" in " ".join(refused.stderr.split())
 
 
 def test_sqlite_has_one_worker(tmp_path: Path) -> None:
     """More are refused, with the reason."""
-    refused = evrun("serve", "--port", "0", "--workers", "2", cwd=tmp_path, check=False)
+    refused = evrun_process("serve", "--port", "0", "--workers", "2", cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "SQLite has one writer at a time" in " ".join(refused.stderr.split())
 

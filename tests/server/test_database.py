@@ -167,7 +167,7 @@ def test_processes_share_a_fresh_database(empty: str, environment: dict[str, str
         for number in range(4)
     ]
     for writer in writers:
-        _, complaints = writer.communicate(timeout=60)
+        _, complaints = writer.communicate(timeout=100)
         assert (writer.returncode, complaints) == (0, b"")
     server = EmbeddedServer(Database(empty))
     api = Api(server.transport(), server.key)

@@ -317,7 +317,7 @@ def test_leaving_without_closing_is_clean(file: Path, environment: dict[str, str
         [sys.executable, "-X", "dev", "-c", code, str(file)],
         env=environment,
         capture_output=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"201", b"")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 API = Path(__file__).with_name("api.py")
 ROOT = API.parents[2]
 EXPECTED = {
@@ -18,6 +20,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.typing
 def test_mypy_reports_swapped_ids() -> None:
     """Mypy --strict reports each marked line and no other."""
     result = subprocess.run(
@@ -31,6 +34,7 @@ def test_mypy_reports_swapped_ids() -> None:
     assert {int(line) for line in lines} == EXPECTED, result.stdout + result.stderr
 
 
+@pytest.mark.typing
 def test_pyright_reports_swapped_ids(tmp_path: Path) -> None:
     """Pyright reports each marked line and no other."""
     # A project of its own: the repository's leaves api.py out, even when it is named.

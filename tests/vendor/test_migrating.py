@@ -97,6 +97,7 @@ def test_no_code_of_the_page_is_left_out() -> None:
     assert 2 * len([pair for pair in PAIRS if not pair.operation]) == in_blocks
 
 
+@pytest.mark.vendor
 def test_the_page_has_every_operation_that_the_sdk_has(vendor_python: Path) -> None:
     """Each operation of the contract stands there, but for extensions, which the SDK lacks."""
     operations = contract_operations()
@@ -120,6 +121,7 @@ sorted(
 """
 
 
+@pytest.mark.vendor
 def test_what_the_sdk_has_besides_stands_on_the_page(vendor_python: Path) -> None:
     """Each method of the SDK is an operation of the contract, or named as what is not here."""
     with VendorCode(vendor_python, "http://127.0.0.1:9/v4", "k") as vendor:
@@ -147,6 +149,7 @@ def server(
     return running
 
 
+@pytest.mark.vendor
 def test_every_line_does_the_same_on_both_sides(
     vendor_python: Path, server: Callable[[str], AbstractContextManager[tuple[str, str]]]
 ) -> None:
@@ -362,6 +365,7 @@ SHOWN: dict[str, Callable[[Sides], None]] = {
 }
 
 
+@pytest.mark.vendor
 @pytest.mark.parametrize("what", BEHAVIOUR)
 def test_what_behaves_otherwise_does(sides: Sides, what: str) -> None:
     """Each row of the page's last table holds, on both sides."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The environment is made at the first test.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.vendor, pytest.mark.timeout(300)]
 
 SECRET = "sk-of-a-provider"
 

@@ -71,7 +71,7 @@ class VendorProcess:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
 
 @frozen
