@@ -160,7 +160,7 @@ def test_json_says_the_same_to_machines(tmp_path: Path) -> None:
         assert result.returncode == (0 if passed else 3)
         assert [each["check"] for each in found["checks"]] == list(CHECKS)
         assert {frozenset(each) for each in found["checks"]} == {
-            frozenset({"check", "outcome", "said", "fix"})
+            frozenset({"check", "status", "said", "fix"})
         }
         assert found["client"] == {"version": __version__, "contract": SHA256}
         told = health.body

@@ -78,8 +78,8 @@ def test_ctrl_c_ends_any_command_with_130(tmp_path: Path) -> None:
     status, out, err = stopped(COMMAND, "import", "a.jsonl")
     assert (status, out) == (130, "")
     assert err == (
-        "Not all was imported. Run the same command again: it goes on, and makes nothing twice. "
-        "a.jsonl.ids keeps what was made.\n"
+        "Not all was imported. Run the same command again: it continues, and creates nothing "
+        "twice. a.jsonl.ids has the new ids.\n"
     )
     assert not list(tmp_path.glob("*.csv*"))
 

@@ -299,7 +299,7 @@ _MOST_FIELDS: Final = 100  # more than the contract has
 def _positive(value: object, parameter: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequestError(
-            f"{parameter}={value!r} is no whole number from 1 up.", parameter=parameter
+            f"{parameter}={value!r}: expected a whole number, 1 or more.", parameter=parameter
         )
     return value
 

@@ -84,7 +84,7 @@ def _copy(source: Path, path: Path) -> None:
 def _require_ours(connection: sqlite3.Connection, source: Path) -> None:
     query = "SELECT count(*) FROM sqlite_schema WHERE name IN ('alembic_version', 'logs')"
     if connection.execute(query).fetchone() != (2,):
-        raise DatabaseUnusableError(f"{source} is no database of evrun's.")
+        raise DatabaseUnusableError(f"{source} is not a database of evrun's.")
 
 
 def _dump(url: URL, path: Path) -> None:

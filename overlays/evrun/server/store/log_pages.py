@@ -101,7 +101,7 @@ def _judged(evaluator_id: str, values: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _score(text: str) -> float | None:
-    """Return the number that a verdict counts as; what is no verdict matches none."""
+    """Return the number that a verdict counts as, None for a text that is not a verdict."""
     truth = {"true": 1.0, "false": 0.0}.get(text.lower())
     if truth is not None:
         return truth
