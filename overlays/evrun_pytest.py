@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def _require_server() -> None:
     """Fail with one line instead of a traceback if the server is not installed."""
-    from evrun._extras import lack  # noqa: PLC0415 - see above
+    from evrun._base.extras import lack  # noqa: PLC0415 - see above
 
     sentence = lack("A fixture of evrun's", "server")
     if sentence is not None:

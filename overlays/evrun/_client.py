@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve
 
-from evrun._headers import API_KEY
+from evrun._base.headers import API_KEY
 from evrun._transport import settings
 from evrun._transport.clock import Clock
 from evrun._transport.exchange import Announced

@@ -47,7 +47,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evrun._redaction import SentRequest
+    from evrun._base.redaction import SentRequest
 
 __all__ = [
     "AmbiguousDisconnectError",

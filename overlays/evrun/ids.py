@@ -14,7 +14,7 @@ import re
 import reprlib
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from evrun._yaml import dump_as_text
+from evrun._base.yaml import dump_as_text
 from evrun.errors import InvalidIdError
 
 if TYPE_CHECKING:

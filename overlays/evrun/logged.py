@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from evrun._display import cell, table
+from evrun._base.display import cell, table
 from evrun.errors import EvrunError, InvalidRequestError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from attrs import frozen
 
-from evrun._display import Displayed, table_of
+from evrun._base.display import Displayed, table_of
 from evrun.ids import (
     ConfigId,
     DatapointId,

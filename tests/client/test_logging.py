@@ -15,7 +15,7 @@ from _support import SUPPORT
 from _support.fake_api import BASE_URL, KEY, FakeApi
 from _support.loopback_server import Answer, Loopback, Seen, running
 from evrun import ConfigurationError, Evrun, EvrunError
-from evrun._redaction import masked_headers
+from evrun._base.redaction import masked_headers
 
 PROGRAM = SUPPORT / "log_by_environment.py"
 SECRETS = (KEY, "provider-secret", "gateway-secret", "cookie-secret")

@@ -17,7 +17,7 @@ import pytest
 from _support.commands import COMMAND, environment, in_process
 from _support.transfers import make_run, write
 from evrun import Evrun, __version__
-from evrun._extras import MODULES
+from evrun._base.extras import MODULES
 from evrun.cli.app import app
 
 if TYPE_CHECKING:

@@ -45,8 +45,8 @@ OFFERED = (
 # Those for type-checkers only count too.
 ROOMS = (
     # An error carries what was sent.
-    ("errors", "_headers", "_redaction", "_version", "_files", "_extras", "_yaml"),
-    ("ids", "_display"),
+    ("errors", "_version", "_base"),
+    ("ids",),
     ("results", "sorting", "middleware", "fields"),
     ("logged",),
     ("_transport",),
@@ -62,7 +62,7 @@ ROOMS = (
 )
 WINGS = (("errors",), ("db",), ("store",), ("api",), ("hosting",), ("",))
 """The same, of the server."""
-LENT_TO_THE_SERVER = {"errors", "_headers", "_version", "_files"}
+LENT_TO_THE_SERVER = {"errors", "_version", "_base"}
 OPENS_A_SERVER = {"_client", "client", "testing", "cli"}
 
 

@@ -87,10 +87,10 @@ def test_a_file_has_the_name_it_was_given(name: str, tmp_path: Path, sqlite_temp
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("evals.db", "'evals.db' is no database URL. Write sqlite:///evals.db"),
-        ("postgresql://u:pw@[::1/d", r"^What was given is no .* \[ and \] around an IPv6 address"),
-        ("postgresql//u:pw@h/d", "^What was given is no database URL"),
-        ("postgresql//h/d?password=pw", "^What was given is no database URL"),
+        ("evals.db", "'evals.db' is not a database URL. Write sqlite:///evals.db"),
+        ("postgresql://u:pw@[::1/d", r"^What was given is not .* \[ and \] around an IPv6 address"),
+        ("postgresql//u:pw@h/d", "^What was given is not a database URL"),
+        ("postgresql//h/d?password=pw", "^What was given is not a database URL"),
         ("sqlite:///a?b.db", r"a: a SQLite URL ends with the file's name.* write %3F"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),

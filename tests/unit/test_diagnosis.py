@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from evrun import errors
-from evrun._redaction import SentRequest
+from evrun._base.redaction import SentRequest
 from evrun.cli import diagnosis
 from evrun.cli.diagnosis import Exchange, Finding, Reach, Server, Setting
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evrun import errors, logged
-from evrun._redaction import SentRequest
+from evrun._base.redaction import SentRequest
 from evrun.errors import EvrunError
 from evrun.ids import LogId
 

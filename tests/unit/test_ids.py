@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from evrun._yaml import dump_as_text
+from evrun._base.yaml import dump_as_text
 from evrun.errors import InvalidIdError
 from evrun.ids import (
     ConfigId,

@@ -17,7 +17,7 @@ import httpx
 from attrs import define, frozen
 
 from evrun import errors
-from evrun._headers import CAPABILITIES, IDEMPOTENCY_KEY
+from evrun._base.headers import CAPABILITIES, IDEMPOTENCY_KEY
 from evrun._transport import call_state, failures, messages
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.logging import log_attempt, log_decision, log_result

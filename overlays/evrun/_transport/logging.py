@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from evrun._redaction import masked_body, masked_headers, plain_body
+from evrun._base.redaction import masked_body, masked_headers, plain_body
 from evrun._transport.retry import Wait
 from evrun.errors import ConfigurationError
 

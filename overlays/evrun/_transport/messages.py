@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from evrun import errors
-from evrun._headers import CAPABILITIES, IDEMPOTENCY_KEY, REQUEST_ID
-from evrun._redaction import BODY_LIMIT, redacted
+from evrun._base.headers import CAPABILITIES, IDEMPOTENCY_KEY, REQUEST_ID
+from evrun._base.redaction import BODY_LIMIT, redacted
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.failures import UNSENT, reason, tls_advice
 from evrun._transport.proxies import VIA

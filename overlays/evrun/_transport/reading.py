@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import httpx
 
-from evrun._redaction import BODY_LIMIT
+from evrun._base.redaction import BODY_LIMIT
 
 
 def read(response: httpx.Response) -> httpx.Response:

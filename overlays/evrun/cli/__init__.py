@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Final
 
-from evrun._extras import lack
+from evrun._base.extras import lack
 from evrun_interrupt import raise_on_interrupt
 
 _ON_A_DATABASE: Final = ("demo", "serve", "keys", "db")  # commands that need the `server` extra

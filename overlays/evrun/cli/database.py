@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evrun._extras import require
+from evrun._base.extras import require
 from evrun.errors import ConfigurationError
 
 if TYPE_CHECKING:

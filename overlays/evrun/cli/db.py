@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evrun._extras import require
+from evrun._base.extras import require
 from evrun.cli.database import existing, named, opened
 from evrun.cli.group import Group
 from evrun.cli.plurals import counted

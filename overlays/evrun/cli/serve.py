@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evrun._extras import require
+from evrun._base.extras import require
 from evrun.cli.database import opened, spelled
 from evrun.cli.quantities import RateType, SizeType
 from evrun.cli.target import database_option, database_url

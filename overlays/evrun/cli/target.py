@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evrun import Evrun
-from evrun._extras import require
+from evrun._base.extras import require
 from evrun.cli.database import existing, opened, spelled
 
 if TYPE_CHECKING:

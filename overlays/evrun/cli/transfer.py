@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evrun._extras import require
-from evrun._files import replacing
+from evrun._base.extras import require
+from evrun._base.files import replacing
 from evrun.cli.plurals import counted
 from evrun.cli.progress import progress
 from evrun.cli.target import called, client, database_option

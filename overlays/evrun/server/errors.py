@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from evrun._headers import SHOULD_RETRY
+from evrun._base.headers import SHOULD_RETRY
 
 Location = tuple[str | int, ...]
 

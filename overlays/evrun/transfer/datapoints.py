@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evrun._headers import IDEMPOTENCY_KEY
+from evrun._base.headers import IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from evrun import Evrun

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from evrun._headers import IDEMPOTENCY_KEY
+from evrun._base.headers import IDEMPOTENCY_KEY
 from evrun.errors import EvrunError, InvalidRequestError, UnprocessableEntityError
 from evrun.transfer.datapoints import Rows
 from evrun.transfer.logs import Logs

@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evrun._headers import (
+from evrun._base.headers import (
     API_KEY,
     CAPABILITIES,
     IDEMPOTENCY_KEY,

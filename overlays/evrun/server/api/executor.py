@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from evrun._headers import IDEMPOTENCY_KEY
+from evrun._base.headers import IDEMPOTENCY_KEY
 from evrun.server.api.context import RequestContext
 from evrun.server.api.idempotency import read_attempt
 from evrun.server.api.json_body import JsonBody

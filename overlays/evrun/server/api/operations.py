@@ -9,7 +9,7 @@ import pydantic_core
 from attrs import field, frozen
 from pydantic import BaseModel, TypeAdapter
 
-from evrun._headers import IDEMPOTENCY_KEY
+from evrun._base.headers import IDEMPOTENCY_KEY
 from evrun.server.api.json_body import JsonBody
 from evrun.server.api.validation import parse_body
 from evrun.server.errors import InvalidValueError

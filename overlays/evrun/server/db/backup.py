@@ -14,7 +14,7 @@ import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from evrun._files import replacing
+from evrun._base.files import replacing
 from evrun.server.db.backends.choice import parse
 from evrun.server.db.backends.sqlite_files import absolute, is_there
 from evrun.server.errors import DatabaseUnusableError

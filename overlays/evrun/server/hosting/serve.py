@@ -23,7 +23,7 @@ from attrs import field, frozen
 from uvicorn import Server
 from uvicorn.config import LOGGING_CONFIG
 
-from evrun._headers import CAPABILITIES
+from evrun._base.headers import CAPABILITIES
 from evrun.server.api.access_log import AccessLog, AccessMiddleware
 from evrun.server.api.app import (
     ANNOUNCED,

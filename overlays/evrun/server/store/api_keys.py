@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from attrs import frozen
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
-from evrun._headers import API_KEY
+from evrun._base.headers import API_KEY
 from evrun.server.db import organisations
 from evrun.server.db.ids import new_id
 from evrun.server.db.tables import api_keys

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from evrun._headers import API_KEY, IDEMPOTENCY_KEY
+from evrun._base.headers import API_KEY, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
