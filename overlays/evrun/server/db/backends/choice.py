@@ -41,8 +41,8 @@ def parse(url: str | URL) -> URL:
         shown = "What was given" if "@" in str(url) or "?" in str(url) else repr(url)
         raise DatabaseUnusableError(
             f"{shown} is not a database URL. Write sqlite:///evals.db, "
-            "sqlite:////absolute/path.db, or postgresql+psycopg://user:password@host/database, with "
-            "[ and ] around an IPv6 address, and @ : / ? in a password as %40 %3A %2F %3F."
+            "sqlite:////absolute/path.db, or postgresql+psycopg://user:password@host/database, "
+            "with [ and ] around an IPv6 address, and @ : / ? in a password as %40 %3A %2F %3F."
         ) from None
     if parsed.get_backend_name() == "sqlite" and isinstance(url, str) and "?" in url:
         # What follows would be dropped, and another file made or written to.
