@@ -266,7 +266,6 @@ def test_a_reader_that_is_gone_ends_a_command_silently(
     os.close(writing)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux's")
 @pytest.mark.parametrize("arguments", [PRINTING[0], PRINTING[4], PRINTING[6]], ids=" ".join)
 def test_an_output_that_takes_no_more_is_one_line(arguments: tuple[str, ...], here: Path) -> None:
     """With status 3, and no trace when the interpreter ends."""

@@ -1,7 +1,7 @@
 """Make the calls of `ManyLogs`, in a task beside the caller's, who takes the items.
 
 On asyncio and trio. The task belongs to no task group: an asynchronous generator must not yield
-within one, because whoever iterates may be in another task by then, or never come back.
+within one, because the caller may iterate in another task by then, or never come back.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class _Sender:
     async def add(self, gathered: Gathered, size: int) -> None:
         """Hand over one more. Waits until what is complete has been sent.
 
-        A thread would send it beside the next items. But whoever leaves an `async for` waits for
-        nothing, and what was taken by then may be lost: that should be little.
+        A thread would send it beside the next items. But a caller who leaves an `async for` is not
+        kept waiting, and what was taken by then may be lost: that should be little.
         """
         if self._error is not None:
             raise self._error

@@ -149,7 +149,7 @@ class Walk:
         if entries is not None:
             self._enter(value, len(entries))
             return entries
-        # Whoever has a number of numpy's has imported it.
+        # A program that has a number of numpy's has imported numpy.
         generic: Any = getattr(sys.modules.get("numpy"), "generic", None)
         if generic is not None and issubclass(kind, generic):
             return _number_of_numpy(value, kind)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-_PATIENCE = 60.0  # seconds that opening waits for whoever holds the file exclusively
+_LOCK_TIMEOUT = 60.0  # seconds that opening waits for a process that locks the file
 
 
 def back_up(url: str, path: Path) -> None:
@@ -51,7 +51,7 @@ def _copy(source: Path, path: Path) -> None:
     if path.exists() and path.samefile(source):
         raise DatabaseUnusableError(f"{path} is the database itself. Name another file.")
     for beside in ("-wal", "-journal"):
-        # Whoever opened the new file would take the old one's changes for its own.
+        # A process that opens the new file would take the old one's changes for its own.
         if path.with_name(path.name + beside).exists():
             raise DatabaseUnusableError(
                 f"{path} is a database that is in use ({path.name}{beside} lies beside it). "
@@ -62,7 +62,7 @@ def _copy(source: Path, path: Path) -> None:
             with (
                 # Never made, if it has just gone.
                 closing(
-                    sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)
+                    sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True, timeout=_LOCK_TIMEOUT)
                 ) as origin,
                 closing(sqlite3.connect(part)) as copy,
             ):

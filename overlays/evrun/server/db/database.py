@@ -28,7 +28,7 @@ Q = TypeVar("Q")
 BUSY_TIMEOUT = 10.0
 """Seconds that a write waits for others before it is answered with 503."""
 
-_FORK_PATIENCE = 5.0  # seconds that a fork waits for running transactions
+_FORK_TIMEOUT = 5.0  # seconds that a fork waits for running transactions
 
 
 class Database(forking.Forkable):
@@ -160,7 +160,7 @@ class Database(forking.Forkable):
     def before_fork(self) -> None:
         """Wait for transactions under way, then close idle connections."""
         self._opening.acquire()
-        deadline = time.monotonic() + _FORK_PATIENCE
+        deadline = time.monotonic() + _FORK_TIMEOUT
         self._idle.acquire()
         while self._active and (left := deadline - time.monotonic()) > 0:
             self._idle.wait(left)

@@ -1,7 +1,7 @@
 """A PostgreSQL database, shared by any number of processes and hosts.
 
 Reads see one state (`REPEATABLE READ`). Writes run side by side (`READ COMMITTED`): unique indexes
-and row locks keep them apart, and whoever loses a race does its work again, seeing what won.
+and row locks keep them apart. The loser of a race does its work again, and sees what won.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DRIVER = "psycopg"
 # A host that vanished says nothing any more: connections to it are given up in about 20 seconds.
 # libpq's names and units (https://www.postgresql.org/docs/current/libpq-connect.html), TCP only but
 # for the first.
-_PATIENCE = {
+_LIBPQ_TIMEOUTS = {
     "connect_timeout": 10,  # seconds
     "keepalives_idle": 10,  # seconds, while an answer is waited for
     "keepalives_interval": 3,
@@ -213,7 +213,7 @@ class Postgresql(Backend):
                 pool_pre_ping=True,  # PostgreSQL may have been restarted since
                 json_serializer=json_text,
                 hide_parameters=True,  # errors reach the log, and payloads must not
-                connect_args={k: v for k, v in _PATIENCE.items() if k not in self._url.query},
+                connect_args={k: v for k, v in _LIBPQ_TIMEOUTS.items() if k not in self._url.query},
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise DatabaseUnusableError(

@@ -141,7 +141,7 @@ class Sqlite(Backend):
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Read beside whoever writes."""
+        """Read, also while another connection writes."""
         assert self._reader is not None  # noqa: S101 - `open` set it
         self._files.check()
         with self._reader.begin() as connection:
