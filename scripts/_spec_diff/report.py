@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from _spec_diff.policy import Change
 
-_HEAD = ("| severity | place | change |", "| --- | --- | --- |")
-
 _WORDS = {
     Severity.BREAKING: "breaking",
     Severity.RISK: "risk",

@@ -167,7 +167,7 @@ def test_what_is_no_database_is_not_backed_up(file: Path, tmp_path: Path) -> Non
         back_up(f"sqlite:///{file}", copy)
     assert not file.exists()
     sqlite3.connect(file).execute("CREATE TABLE recipes (id)").connection.close()
-    with pytest.raises(DatabaseUnusableError, match=r"no database of evrun's"):
+    with pytest.raises(DatabaseUnusableError, match=r"not a database of evrun's"):
         back_up(f"sqlite:///{file}", copy)
     file.write_bytes(b"no database, just text" * 100)
     with pytest.raises(DatabaseUnusableError, match="file is not a database"):

@@ -76,7 +76,7 @@ REFUSED: dict[str, tuple[Any, tuple[int, str]]] = {
     "pattern": ({"evaluatee_id": "x"}, (422, "body.evaluatee_id string_pattern_mismatch")),
     "key": ({"idempotency_key": "a b"}, (422, "body.idempotency_key string_pattern_mismatch")),
     "surrogate": ({"log": {"output": "\ud800"}}, (422, "body json_invalid")),
-    "nul": ({"log": {"reference_id": "a\0b"}}, (422, "body nul_character")),
+    "nul": ({"log": {"reference_id": "a\0b"}}, (422, "body.log.reference_id nul_character")),
     "reference": ({"log": {"reference_id": LONG}}, (422, "body.log.reference_id too_long")),
     "session reference": (
         {"log": {"session_reference_id": LONG}},
@@ -146,10 +146,21 @@ def test_a_request_that_is_none_is_422(run: Run, body: Any, complaint: str) -> N
     assert said([refusal(run, json.dumps(body).encode())]) == complaint
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"logs": ' + b"[" * 10_000])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"logs": ' + b"[" * 10_000])
 def test_a_body_that_is_no_json_is_422(run: Run, content: bytes) -> None:
     """Nothing in it can be read."""
     assert said([refusal(run, content)]) == "body json_invalid"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b" ", b"[]", b"null", b"7", b"{", b"\xff", b'{"a": ' + b"[" * 3000 + b"]" * 3000 + b"}"],
+    ids=lambda content: repr(content[:8]),
+)
+def test_what_holds_no_logs_is_refused_as_by_the_single_call(run: Run, content: bytes) -> None:
+    """In the same words."""
+    alone = run.api.send("Evaluations_log", content=content, **run.path)
+    assert [refusal(run, content)] == alone.json()["detail"]
 
 
 def refusal(run: Run, content: bytes) -> Any:

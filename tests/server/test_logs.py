@@ -69,7 +69,23 @@ def test_the_time_of_feedback_is_answered_in_utc(run: Run) -> None:
     (kept,) = run.api.ok("Logs_get", id=run.log(feedback=[given])["id"])["feedback"]
     assert kept["created_at"] == "2024-01-02T01:04:05.500000Z"
     given["created_at"] = "0001-01-01T00:00:00+02:00"
-    assert run.log_refused(feedback=given) == (["body", "log", "feedback"], "datetime_range")
+    place = ["body", "log", "feedback"]
+    assert run.log_refused(feedback=given) == ([*place, "created_at"], "datetime_range")
+    several = [given | {"created_at": "2024-01-02T03:04:05Z"}, given]
+    assert run.log_refused(feedback=several) == ([*place, 1, "created_at"], "datetime_range")
+
+
+@pytest.mark.parametrize(
+    ("log", "place"),
+    [
+        ({"source": "a\0"}, ["source"]),
+        ({"feedback": {"type": "a\0", "value": "b"}}, ["feedback", "type"]),
+        ({"feedback": [{"type": "a", "value": ["b", "c\0"]}]}, ["feedback", 0, "value"]),
+    ],
+)
+def test_a_text_with_nul_is_refused_at_its_place(run: Run, log: Any, place: list[Any]) -> None:
+    """Where the text is a column of its own, which PostgreSQL could not keep."""
+    assert run.log_refused(**log) == (["body", "log", *place], "nul_character")
 
 
 SECRETS: dict[str, Any] = {

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from _support.served import BASE_URL, Api, Run
 from evrun.server.api.app import create_app
 from evrun.server.api.limits import BODY_LIMIT
 from evrun.server.api.routes import OPERATIONS
 from evrun.server.db.database import Database
-from evrun.server.db.tables import logs
 from evrun.server.hosting.loop_thread import LoopThread
 
 if TYPE_CHECKING:
@@ -150,9 +148,18 @@ def test_numbers_are_finite_everywhere(run: Run, name: str, place: list[Any]) ->
 
 
 def test_of_two_members_of_one_name_the_later_counts(run: Run) -> None:
-    """A number that is not finite and then replaced has no place but the body."""
-    content = b'{"datapoint_id": "d", "log": {"duration": NaN, "duration": 1}}'
-    assert run.api.refused(LOG, content=content, **run.path) == (["body"], "finite_number")
+    """A number that is not finite and then replaced is none: alone, and as one of many."""
+    log = '{"duration": NaN, "duration": 1, "metadata": {"a": 1e400, "a": 2}}'
+    content = f'{{"datapoint_id": "{run.datapoint_ids[0]}", "log": {log}}}'
+    alone = run.api.ok(LOG, content=content.encode(), **run.path)
+    many = f'{{"logs": [{content}]}}'.encode()
+    (result,) = run.api.ok("Evaluations_logMany", content=many, **run.path)["results"]
+    for log_id in (alone["id"], result["log"]["id"]):
+        shown = run.api.ok("Logs_get", id=log_id)
+        assert (shown["duration"], shown["metadata"]) == (1, {"a": 2})
+    turned = content.replace("NaN, ", '1, "duration": NaN, ').replace(', "duration": 1,', ",")
+    place = ["body", "log", "duration"]
+    assert run.api.refused(LOG, content=turned.encode(), **run.path) == (place, "finite_number")
 
 
 def test_a_number_that_is_not_finite_fails_its_item_only(run: Run) -> None:
@@ -184,18 +191,6 @@ def test_every_finite_number_is_kept(run: Run, number: float) -> None:
         log |= {"prompt_tokens": number, "output_tokens": 1}
     shown = run.api.ok("Logs_get", id=run.log(**log)["id"])
     assert json.dumps({name: shown[name] for name in log}) == json.dumps(log)
-
-
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_an_infinity_that_an_older_server_kept_is_answered_as_null(
-    run: Run, database: Database
-) -> None:
-    """SQLite has taken it, and no answer may hold it: that would not be JSON."""
-    log_id = run.log(metadata={"a": 1})["id"]
-    older = update(logs).values(body={"duration": math.inf, "metadata": {"a": [math.nan]}})
-    database.write(lambda connection: connection.execute(older))
-    shown = run.api.ok("Logs_get", id=log_id)
-    assert (shown["duration"], shown["metadata"]) == (None, {"a": [None]})
 
 
 @pytest.mark.parametrize(

@@ -228,9 +228,22 @@ def test_evaluators_change_and_go(run: Run) -> None:
     assert [each["id"] for each in run.api.ok("Evaluators_list")] == [run.evaluator_id, spare]
     assert run.api.ok("Evaluators_delete", id=spare) is None
     run.api.missing("Evaluators_get", id=spare)
-    assert run.api.refused("Evaluators_update", {"name": ""}, id=run.evaluator_id)[0][-1] == "name"
     refusal = run.api.refused("Evaluators_update", {"code": "x"}, id=run.evaluator_id)
     assert refusal == (["body", "code"], "not_supported")
+
+
+def test_an_evaluator_has_a_name(run: Run) -> None:
+    """A blank one is refused, of a new evaluator and of one that changes."""
+    body = {
+        "description": "",
+        "arguments_type": "target_free",
+        "return_type": "boolean",
+        "type": "external",
+    }
+    for name in ("", " \t"):
+        place = (["body", "name"], "string_too_short")
+        assert run.api.refused("Evaluators_create", body | {"name": name}) == place
+        assert run.api.refused("Evaluators_update", {"name": name}, id=run.evaluator_id) == place
 
 
 @pytest.mark.both_databases

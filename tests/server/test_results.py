@@ -3,18 +3,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from attrs import evolve
-from sqlalchemy import update
 
 from _support.parsed_answers import read
 from _support.served import MISSING, Api, Run, make_evaluator, make_run
-from evrun.server.db.tables import evaluator_versions
-
-if TYPE_CHECKING:
-    from evrun.server.db.database import Database
 
 pytestmark = pytest.mark.both_databases
 
@@ -95,17 +90,6 @@ def test_an_evaluator_that_no_result_fits_is_refused(run: Run, return_type: str)
             }
         ]
     assert run.api.ok("Evaluators_get", id=evaluator["id"]) == evaluator
-
-
-def test_an_evaluator_that_an_older_server_took_judges_nothing(
-    run: Run, database: Database
-) -> None:
-    """Its results are refused with the reason, and it can get a type that works."""
-    older = update(evaluator_versions).values(return_type="text")
-    database.write(lambda connection: connection.execute(older))
-    assert _refused(run, result=True) == (["body", "result"], "return_type")
-    changed = run.api.ok("Evaluators_update", {"return_type": "number"}, id=run.evaluator_id)
-    assert changed["return_type"] == "number"
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" + b"0" * 400])

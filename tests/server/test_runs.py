@@ -244,4 +244,4 @@ def test_runs_are_found_by_the_names_of_configs_whatever_those_hold(run: Run) ->
     assert listed(sort="config.asc") == ["B", "a", "b", "m"]
     assert listed(sort="config.desc") == ["m", "b", "a", "B"]
     nul = {"model": "m", "name": "a\0b", "project_id": run.project_id}
-    assert run.api.refused("ModelConfigs_register", nul) == (["body"], "nul_character")
+    assert run.api.refused("ModelConfigs_register", nul) == (["body", "name"], "nul_character")

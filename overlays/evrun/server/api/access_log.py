@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Format = Literal["json", "text", "off"]
-
 _LOGGER = logging.getLogger("evrun.server")
 
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:%]{1,64}")
@@ -49,7 +47,7 @@ class AccessRecord:
     method: str
     """`other` for methods that no route has."""
     route: str | None
-    """The path as in the contract; None for an unknown path."""
+    """The path as in the contract; None for an unknown path, or a method that it does not take."""
     status: int
     """0 if the client went away before the answer."""
     seconds: float

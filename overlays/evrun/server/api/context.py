@@ -22,7 +22,7 @@ class RequestContext:
     request_id: str | None = None
     """`X-Request-ID` of the answer."""
     route: str | None = None
-    """The path as in the contract; None for a path that has no route."""
+    """The path as in the contract; None for an unknown path, or a method that it does not take."""
     caller: Caller | None = None
     """Whose key it is; None until the key is known to be good."""
     rate_counted: bool = False

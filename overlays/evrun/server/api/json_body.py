@@ -31,7 +31,10 @@ class JsonBody:
     data: Any
     """None if it is not JSON. A number that is not finite is an infinity or NaN."""
     is_finite: bool
-    """Whether every number is. Of two members with one name, both count."""
+    """Whether every number is, also one that a later member of the same name replaces.
+
+    So only if it is false, `data` may hold one that is not.
+    """
     error: ValueError | RecursionError | None
     """Why it is not JSON."""
 

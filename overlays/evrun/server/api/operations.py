@@ -206,7 +206,4 @@ class Routes:
 
 
 def _answer(status: int, data: Any) -> Answer:
-    if data is None:
-        return Answer(status, b"")
-    # Older servers stored infinities in SQLite. JSON has none.
-    return Answer(status, pydantic_core.to_json(data, inf_nan_mode="null"))
+    return Answer(status, b"" if data is None else pydantic_core.to_json(data))

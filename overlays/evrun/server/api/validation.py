@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -77,8 +78,7 @@ def parse_body(adapter: TypeAdapter[T], body: JsonBody) -> T:
     """
     if not body.content.strip():
         raise UnprocessableError.at(("body",), "Field required", type="missing")
-    if not body.is_finite:
-        raise _not_finite(first_not_finite(body.data) or ())
+    _require_finite(body.data, is_finite=body.is_finite)
     return _validated(adapter, body.content, body.data)
 
 
@@ -87,8 +87,7 @@ def parse_inner(adapter: TypeAdapter[T], data: Any, *, is_finite: bool) -> T:
 
     Raises `UnprocessableError`. `is_finite` says that every number of the outer body is finite.
     """
-    if not is_finite and (place := first_not_finite(data)) is not None:
-        raise _not_finite(place)
+    _require_finite(data, is_finite=is_finite)
     try:
         content = pydantic_core.to_json(data)
     except ValueError:  # half of a surrogate pair, or too many levels
@@ -99,15 +98,13 @@ def parse_inner(adapter: TypeAdapter[T], data: Any, *, is_finite: bool) -> T:
 def parse_outer_body(adapter: TypeAdapter[T], body: JsonBody) -> T:
     """Return a body that holds others, which `parse_inner` reads. Raises `UnprocessableError`.
 
-    An invalid inner body does not keep the others from being read.
+    An invalid inner body does not keep the others from being read. An invalid outer one is refused
+    as `parse_body` refuses.
     """
-    if body.error is not None:
-        message = f"Invalid JSON: {body.error}"
-        raise UnprocessableError.at(("body",), message, type="json_invalid") from body.error
-    try:
-        return adapter.validate_python(body.data, strict=True)
-    except ValidationError as error:
-        raise _invalid(error, lambda loc: ("body", *loc)) from error
+    if body.error is None:
+        with suppress(ValidationError):  # its words are about Python
+            return adapter.validate_python(body.data, strict=True)
+    return parse_body(adapter, body)
 
 
 def _validated(adapter: TypeAdapter[T], content: bytes, data: Any) -> T:
@@ -119,9 +116,11 @@ def _validated(adapter: TypeAdapter[T], content: bytes, data: Any) -> T:
     return parsed
 
 
-def _not_finite(place: Location) -> UnprocessableError:
-    message = "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity."
-    return UnprocessableError.at(("body", *place), message, type="finite_number")
+def _require_finite(data: Any, *, is_finite: bool) -> None:
+    """Raise `UnprocessableError` for a number that is not finite, unless `is_finite`."""
+    if not is_finite and (place := first_not_finite(data)) is not None:
+        message = "A number must be finite: between -1.8e308 and 1.8e308, and not NaN or Infinity."
+        raise UnprocessableError.at(("body", *place), message, type="finite_number")
 
 
 def _too_deep(error: ValidationError) -> UnprocessableError | None:

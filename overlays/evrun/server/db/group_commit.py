@@ -212,12 +212,9 @@ class GroupCommit:
             with connection.begin_nested():
                 settled.append((item, item.alone(connection), None))
         except StatementError as error:
-            cause = cause_of(error)
-            if self._backend.lost_a_race(cause, patient=False):
+            if self._backend.lost_a_race(cause_of(error), patient=False):
                 return False
-            if not isinstance(cause, ApiError):
-                raise _Spoilt from error
-            settled.append((item, None, cause))
+            raise _Spoilt from error  # such as a lost connection: nothing more goes through it
         except BaseException as error:  # noqa: BLE001 - as above
             settled.append((item, None, error))
         return True
@@ -228,10 +225,9 @@ class GroupCommit:
             with connection.begin_nested():
                 answers = alike[0].work(connection, [item.question for item in alike])
         except StatementError as error:
-            cause = cause_of(error)
-            if isinstance(cause, ApiError) or self._backend.lost_a_race(cause, patient=False):
+            if self._backend.lost_a_race(cause_of(error), patient=False):
                 return False
-            raise _Spoilt from error  # such as a lost connection: nothing more goes through it
+            raise _Spoilt from error  # as above
         except Exception:  # noqa: BLE001 - whose fault it is shows when they are alone
             return False
         for item, answer in zip(alike, answers, strict=True):
@@ -351,9 +347,6 @@ def cause_of(error: BaseException) -> BaseException:
 def explained(backend: Backend, error: BaseException) -> BaseException:
     """Return the exception that tells why, which may be `error` itself."""
     cause = cause_of(error)
-    # A column type may refuse a value; SQLAlchemy wraps what it raises.
-    if isinstance(cause, ApiError):
-        return cause
     reason = backend.explain(cause)
     before = cause.__context__ if isinstance(error, StatementError) else None
     # A database may undo a whole transaction by itself, as SQLite does on a full disk. Undoing to a

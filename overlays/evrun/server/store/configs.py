@@ -39,7 +39,7 @@ def find_or_insert(scope: Scope, settings: Json) -> RowMapping:
     Raises `InvalidValueError` for a tool whose id no answer could show.
     """
     _require_tool_ids(settings)
-    require_storable(settings["model"], settings.get("name"))
+    require_storable({"model": settings["model"], "name": settings.get("name")})
     digest = _digest(settings)
     query = select(model_configs).where(
         model_configs.c.organisation_id == scope.organisation_id,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def create(scope: Scope, project_id: str, *, name: str, description: str) -> Json:
     """Create an empty dataset in a project."""
-    require_storable(name, description)
+    require_storable({"name": name, "description": description})
     scope.owned(projects, project_id, "project")
     dataset_id = new_id("evts_")
     at = now()

@@ -35,7 +35,7 @@ def create(scope: Scope, body: Json) -> Json:
             f"{_WHY} Take type 'external' or 'human' instead of {body['type']!r}.",
             type="not_supported",
         )
-    _require_supported(body)
+    _require_valid(body)
     evaluator_id, version_id = new_id("evfn_"), new_id("evv_")
     at = now()
     scope.connection.execute(
@@ -76,9 +76,7 @@ def change(scope: Scope, evaluator_id: str, body: Json) -> Json:
     Runs keep the version that they were given.
     """
     row = owned(scope, evaluator_id, lock="change")
-    _require_supported(body)
-    if "name" in body and not body["name"].strip():
-        raise InvalidValueError(("name",), "An evaluator's name must not be blank.")
+    _require_valid(body)
     values: Json = {key: body[key] for key in ("name", "description") if key in body}
     version = versions(scope, [row["version_id"]])[row["version_id"]]
     wanted = {key: body.get(key, version[key]) for key in _VERSIONED}
@@ -140,8 +138,13 @@ def evaluator_response(row: RowMapping, version: RowMapping) -> Json:
     }
 
 
-def _require_supported(body: Json) -> None:
-    require_storable(body.get("name"), body.get("description"))
+def _require_valid(body: Json) -> None:
+    """Refuse what no evaluator can be, new or changed. Raises `InvalidValueError`."""
+    require_storable({name: body[name] for name in ("name", "description") if name in body})
+    if "name" in body and not body["name"].strip():
+        raise InvalidValueError(
+            ("name",), "An evaluator's name must not be blank.", type="string_too_short"
+        )
     for field in ("code", "model_config"):
         if field in body:
             raise InvalidValueError((field,), f"{_WHY} Leave {field} out.", type="not_supported")

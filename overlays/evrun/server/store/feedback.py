@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import exists, func, select
 
@@ -15,24 +15,32 @@ from evrun.server.db.tables import log_feedback, logs
 from evrun.server.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import ColumnElement
 
+    from evrun.server.errors import Location
     from evrun.server.store.scope import Json
 
 
-def require_own(feedback: Json | Sequence[Json]) -> None:
+def places(feedback: Json | Sequence[Json]) -> Iterator[tuple[Location, Json]]:
+    """Return each piece of feedback that comes with a log, and its path in the body."""
+    if isinstance(feedback, list):
+        for index, each in enumerate(feedback):
+            yield ("log", "feedback", index), each
+    else:
+        yield ("log", "feedback"), cast("Json", feedback)
+
+
+def require_own(feedback: Json, place: Location) -> None:
     """Refuse feedback of a log that says its own id or its log's. Raises `InvalidValueError`."""
-    several = isinstance(feedback, list)
-    for index, each in enumerate(feedback if several else [feedback]):
-        for field in ("id", "data_id"):
-            if field in each:
-                raise InvalidValueError(
-                    ("log", "feedback", *([index] if several else []), field),
-                    f"Leave {field} out: the server gives it to feedback that comes with a log.",
-                    type="read_only",
-                )
+    for field in ("id", "data_id"):
+        if field in feedback:
+            raise InvalidValueError(
+                (*place, field),
+                f"Leave {field} out: the server gives it to feedback that comes with a log.",
+                type="read_only",
+            )
 
 
 def rows(log_id: str, feedback: Sequence[Json]) -> list[Json]:

@@ -21,7 +21,7 @@ from evrun.server.store.scope import now, parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
     from evrun.server.store.scope import Scope
 
@@ -108,12 +108,12 @@ class Memory:
 
     def forget_expired(self, number: int = _PRUNED) -> None:
         """Delete the keys of these attempts that have expired, and `number` other expired keys."""
-        scope, oldest = self._scope, now() - LIFETIME
+        scope = self._scope
         for part in parts(self._expired):
             # Another writer may have used the key anew since it was looked up.
-            expired = idempotency_keys.c.created_at <= oldest
-            scope.connection.execute(delete(idempotency_keys).where(_under(scope, part), expired))
-        scope.connection.execute(_FORGOTTEN, {"oldest": oldest, "number": number})
+            going = delete(idempotency_keys).where(_under(scope, part), expired())
+            scope.connection.execute(going)
+        forget_expired(scope.connection, number)
 
     def keep(self) -> None:
         """Write what was noted.
@@ -139,6 +139,17 @@ class Memory:
                 for key, (fingerprint, answer) in sorted(self._new.items())
             ],
         )
+
+
+def expired() -> ColumnElement[bool]:
+    """Return whether a key has expired."""
+    return idempotency_keys.c.created_at <= now() - LIFETIME
+
+
+def forget_expired(connection: Connection, number: int) -> int:
+    """Delete the oldest `number` keys that have expired, and return how many there were."""
+    asked = {"oldest": now() - LIFETIME, "number": number}
+    return connection.execute(_FORGOTTEN, asked).rowcount
 
 
 def recall(scope: Scope, attempt: Attempt) -> Answer | None:

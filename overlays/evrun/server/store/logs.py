@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from evrun.server.errors import Location
+
 PAYLOAD = (
     "inputs",
     "messages",
@@ -146,7 +148,7 @@ def by_reference(scope: Scope, reference_id: str) -> str | None:
     return found["id"] if found else None
 
 
-def in_utc(instant: datetime, loc: tuple[str, ...]) -> datetime:
+def in_utc(instant: datetime, loc: Location) -> datetime:
     """Return an instant in UTC, also one without an offset. Raises `InvalidValueError`."""
     try:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

@@ -82,6 +82,6 @@ def _project(scope: Scope, *, name: str | None, project_id: str | None) -> RowMa
             "Name the project: send project (a name; a new one makes a new project) or project_id.",
             type="missing",
         )
-    return find_by_name(scope, name) or scope.owned(
+    return find_by_name(scope, name, place="project") or scope.owned(
         projects, insert_project(scope, name=name, place="project"), "project"
     )

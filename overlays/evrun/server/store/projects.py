@@ -58,9 +58,9 @@ def list_page(
     return page(scope, query, keys, window, lambda rows: _present(scope, rows))
 
 
-def find_by_name(scope: Scope, name: str) -> RowMapping | None:
-    """Return the project's row, or None."""
-    require_storable(name)
+def find_by_name(scope: Scope, name: str, *, place: str = "name") -> RowMapping | None:
+    """Return the project's row, or None. `place` is the body's field that names it."""
+    require_storable({place: name})
     return scope.row(
         select(projects).where(
             projects.c.organisation_id == scope.organisation_id, projects.c.name == name

@@ -32,6 +32,7 @@ from evrun.server.store.texts import require_indexable, require_storable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from evrun.server.errors import Location
     from evrun.server.store.scope import Json, Scope
 
 _TEXTS = (
@@ -98,13 +99,12 @@ class Recorder:
             raise _foreign(run, datapoint_id)
         evaluatee = self._evaluatee(evaluatee_id)
         _check_consistency(self._scope, run, evaluatee, datapoint_id, log)
-        require_storable(*(log[name] for name in _TEXTS if name in log))
+        require_storable({name: log[name] for name in _TEXTS if name in log}, ("log",))
         log_id, at = new_id("data_"), self._at
-        created_at = _instant(log, ("log", "created_at"), at)
+        created_at = _instant(log, ("log",), at)
         parent_id, parent_reference = self._parent(log)
         body = _kept(log_id, log, parent_reference, at)
         labels = feedback.rows(log_id, body.get("feedback", ()))
-        require_storable(*(row[name] for row in labels for name in ("type", "label")))
         for name in ("reference_id", "session_reference_id"):
             require_indexable(name, log.get(name))
         row = {
@@ -254,16 +254,8 @@ def _kept(log_id: str, log: Json, parent_reference: str | None, at: datetime) ->
     if parent_reference is not None:
         body["parent_reference_id"] = parent_reference
     if "feedback" in body:
-        feedback.require_own(body["feedback"])
-        given = body["feedback"] if isinstance(body["feedback"], list) else [body["feedback"]]
         body["feedback"] = [
-            {
-                **each,
-                "id": new_id("ann_"),
-                "data_id": log_id,
-                "created_at": utc_text(_instant(each, ("log", "feedback"), at)),
-            }
-            for each in given
+            _labelled(log_id, each, place, at) for place, each in feedback.places(body["feedback"])
         ]
     if log.get("save") is False:
         body = {field: value for field, value in body.items() if field not in PAYLOAD}
@@ -271,8 +263,16 @@ def _kept(log_id: str, log: Json, parent_reference: str | None, at: datetime) ->
     return body
 
 
-def _instant(given: Json, loc: tuple[str, ...], now: datetime) -> datetime:
-    """Return the caller's `created_at` in UTC, else `now`."""
-    return (
-        in_utc(datetime.fromisoformat(given["created_at"]), loc) if "created_at" in given else now
-    )
+def _labelled(log_id: str, given: Json, place: Location, at: datetime) -> Json:
+    """Return what is stored of one piece of feedback, which is at `place` in the body."""
+    feedback.require_own(given, place)
+    require_storable({name: given[name] for name in ("type", "value")}, place)
+    created_at = utc_text(_instant(given, place, at))
+    return {**given, "id": new_id("ann_"), "data_id": log_id, "created_at": created_at}
+
+
+def _instant(given: Json, place: Location, now: datetime) -> datetime:
+    """Return the `created_at` of what the caller sent at `place` in UTC, else `now`."""
+    if "created_at" not in given:
+        return now
+    return in_utc(datetime.fromisoformat(given["created_at"]), (*place, "created_at"))

@@ -37,7 +37,7 @@ def record(
             "Send exactly one of result (a boolean or number) and error (a text).",
             type="contradiction" if value is not None else "missing",
         )
-    require_storable(error)
+    require_storable({"error": error})
     run = run_row(scope, run_id, lock="stand")
     require_running(run)
     evaluatee = evaluatee_of(scope, run_id, evaluatee_id) if evaluatee_id else None
@@ -127,13 +127,6 @@ def _version(scope: Scope, run_id: str, evaluator_id: str) -> RowMapping:
 
 def _score(value: bool | float, return_type: str) -> float:  # noqa: FBT001 - the value itself
     fits = {"boolean": isinstance(value, bool), "number": not isinstance(value, bool)}
-    if return_type not in fits:
-        raise InvalidValueError(
-            ("result",),
-            f"The evaluator returns {return_type}, which this operation cannot carry: "
-            "a result is a boolean or a number.",
-            type="return_type",
-        )
     if not fits[return_type]:
         raise InvalidValueError(
             ("result",),

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 
 from evrun.server.db.tables import (
     evaluatees,
@@ -23,8 +23,7 @@ from evrun.server.db.tables import (
     run_evaluators,
     sessions,
 )
-from evrun.server.store.idempotency import LIFETIME
-from evrun.server.store.scope import now
+from evrun.server.store.idempotency import expired, forget_expired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,7 @@ def preview(database: Database, before: datetime) -> Outcome:
                     ~_has_logs(or_(logs.c.run_id.is_(None), logs.c.run_id.not_in(old))),
                 )
             ),
-            idempotency_keys=count(select(idempotency_keys.c.key).where(_expired())),
+            idempotency_keys=count(select(idempotency_keys.c.key).where(expired())),
             kept=count(select(evaluation_runs.c.id).where(_old(before), ~_over())),
         )
 
@@ -108,7 +107,7 @@ def prune(database: Database, before: datetime) -> Outcome:
         runs=runs,
         **gone,
         sessions=_repeat(database, partial(_delete_sessions, before=before)),
-        idempotency_keys=_repeat(database, _delete_keys),
+        idempotency_keys=_repeat(database, partial(forget_expired, number=_STEP)),
         kept=database.read(partial(_count_kept, before=before)),
     )
 
@@ -172,13 +171,6 @@ def _delete_sessions(connection: Connection, *, before: datetime) -> int:
     return connection.execute(delete(sessions).where(sessions.c.id.in_(unused))).rowcount
 
 
-def _delete_keys(connection: Connection) -> int:
-    keys = idempotency_keys.c
-    some = select(keys.organisation_id, keys.key).where(_expired()).limit(_STEP)
-    query = delete(idempotency_keys).where(tuple_(keys.organisation_id, keys.key).in_(some))
-    return connection.execute(query).rowcount
-
-
 def _count_kept(connection: Connection, *, before: datetime) -> int:
     kept = select(func.count()).select_from(evaluation_runs).where(_old(before), ~_over())
     return connection.execute(kept).scalar_one()
@@ -196,7 +188,3 @@ def _over() -> ColumnElement[bool]:
 
 def _has_logs(*which: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(logs.c.session_id == sessions.c.id, *which)
-
-
-def _expired() -> ColumnElement[bool]:
-    return idempotency_keys.c.created_at <= now() - LIFETIME

@@ -44,7 +44,7 @@ def create(scope: Scope, project_id: str, body: Json) -> str:
             "and log each output to the run. (Left out, it means true.)",
             type="not_supported",
         )
-    require_storable(body.get("name"))
+    require_storable({"name": body.get("name")})
     scope.owned(projects, project_id, "project")
     config = configs.owned(scope, body["config_id"])
     dataset = datasets.owned(scope, body["dataset_id"])
