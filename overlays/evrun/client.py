@@ -445,14 +445,12 @@ def _embedded(path: str | os.PathLike[str]) -> EmbeddedServer:
             f"Evrun.local: {short_repr(path)} is not the path of a file. Pass a str or an "
             'os.PathLike without a NUL character, such as "evals.db".'
         )
-    try:
-        from evrun.server.errors import DatabaseUnusableError
-        from evrun.server.hosting.embedded import EmbeddedServer
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"The embedded server needs {(error.name or '').partition('.')[0]}. "
-            "Install it with: pip install 'evrun[server]'"
-        ) from error
+    from evrun._base.extras import require
+
+    require("The embedded server", "server")
+    from evrun.server.errors import DatabaseUnusableError
+    from evrun.server.hosting.embedded import EmbeddedServer
+
     try:
         return EmbeddedServer(path)
     except DatabaseUnusableError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -11,10 +12,14 @@ from evrun._base.display import cell, table
 from evrun.errors import EvrunError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
     from evrun.results import CreatedLog
+
+YIELDED: Final = " Each item that was yielded as failed has its `again`."
+"""How `LogsStoppedError` ends where nothing is attached to it."""
+_ATTACHED: Final = " `again` of this error holds what was taken and is not stored."
 
 
 @frozen(kw_only=True)
@@ -27,7 +32,8 @@ class LoggedItem:
     error: EvrunError | None = None
     again: Mapping[str, Any] | None = None
     """What to hand over to try a failed one again: under the same key, so that a server that
-    recognises keys stores it once, whatever became of it."""
+    recognises keys stores it once, whatever became of it. None in a pickled one, if it holds what
+    cannot be pickled."""
 
     def result(self) -> CreatedLog:
         """Return the log. Raises the error."""
@@ -35,6 +41,25 @@ class LoggedItem:
             assert self.error is not None  # noqa: S101 - one of them is there
             raise self.error
         return self.log
+
+    def __reduce__(self) -> tuple[Callable[..., LoggedItem], tuple[Any, ...]]:
+        # `again` is what the caller handed over, which may hold anything.
+        again = self.again if _pickles(self.again) else None
+        return _item, (self.index, self.log, self.error, again)
+
+
+def _item(
+    index: int, log: CreatedLog | None, error: EvrunError | None, again: Mapping[str, Any] | None
+) -> LoggedItem:
+    return LoggedItem(index=index, log=log, error=error, again=again)
+
+
+def _pickles(value: object) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - a value of the caller's may raise anything
+        return False
+    return True
 
 
 @frozen(repr=False)
@@ -106,10 +131,17 @@ class InvalidItemError(InvalidRequestError):
     result: LoggedItems | None = None
     """What became of those before; None from `iter_log_many`, which has yielded that."""
 
-    def __init__(self, message: str, *, parameter: str | None, item: object) -> None:
+    def __init__(self, message: str, *, parameter: str | None, item: object, shown: str) -> None:
         super().__init__(message, parameter=parameter)
+        self._shown = shown
         self.item = item
-        """What was handed over."""
+        """What was handed over; in a pickled error its short `repr`, if it cannot be pickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., EvrunError], tuple[Any, ...]]:
+        rebuild, (cls, args, state) = super().__reduce__()
+        if not _pickles(self.item):
+            state = {**state, "item": self._shown}
+        return rebuild, (cls, args, state)
 
 
 class LogsFailedError(EvrunError):
@@ -149,6 +181,8 @@ def attached(done: list[LoggedItem]) -> Iterator[None]:
         if isinstance(error, InvalidItemError | LogsStoppedError):
             error.result = result
             where = "`result` of this error holds what became of each."
+        if isinstance(error, LogsStoppedError):
+            error.args = (str(error).removesuffix(YIELDED) + _ATTACHED,)
         if done:
             error.add_note(
                 f"log_many: of the items taken before, {len(result.logs)} are stored and "

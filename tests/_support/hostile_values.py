@@ -152,8 +152,8 @@ HOSTILE: Final[dict[str, tuple[Any, str]]] = {
     "its own to_dict": (Converts(), ": JSON has no Converts; pass value.to_dict()."),
     "a liar": (Liar(), f": JSON has no Liar; {PLAIN}"),
     "a metaclass": (Guarded(), f": JSON has no Guarded; {PLAIN}"),
-    "an odd key": ({Silent(): 1}, ": the key Silent is no text; JSON's keys are."),
-    "a number as key": ({1: 2}, ": the key 1 (int) is no text; JSON's keys are."),
+    "an odd key": ({Silent(): 1}, ": the key Silent is not a text, as JSON's keys are."),
+    "a number as key": ({1: 2}, ": the key 1 (int) is not a text, as JSON's keys are."),
     "a key of half a pair": ({"\udfff": 1}, ": the text has half of a surrogate pair (U+DFFF)"),
     "half a pair": (["x\ud800"], "[0]: the text has half of a surrogate pair (U+D800) at posi"),
     "NaN": (

@@ -108,6 +108,22 @@ def test_arguments_become_the_query(
         ("logs", {"feedback_filter": {"rating": "good"}}, "expected a list"),
         (
             "logs",
+            {"feedback_filter": "good"},
+            r"^feedback_filter: got 'good' \(str\), expected a ma",
+        ),
+        ("logs", {"feedback_filter": [("rating", ["good"])]}, "^feedback_filter: got list"),
+        ("logs", {"feedback_filter": {}}, "^feedback_filter: it is empty"),
+        ("logs", {"feedback_filter": {3: ["good"]}}, "^feedback_filter: got 3"),
+        ("logs", {"evaluator_filter": {"evfn_1"}}, "^evaluator_filter: got set"),
+        ("logs", {"evaluator_filter": {}}, "^evaluator_filter: it is empty"),
+        ("logs", {"evaluator_filter": {"evfn_1": [{1}]}}, "^evaluator_filter"),
+        ("logs", {"sort": [FeedbackSort(3)]}, r"^sort\[0\]\.type: got 3 \(int\)"),  # type: ignore[arg-type]
+        ("logs", {"cursor": "\ud800"}, "^cursor: "),
+        ("logs", {"cursor": 3}, r"^cursor: got 3 \(int\)"),
+        ("logs", {"version_status": ["committed"]}, "^version_status: "),
+        ("evaluations", {"cursor": 3}, "^cursor: "),
+        (
+            "logs",
             {"evaluator_filter": {"evfn_1": ["yes"]}},
             r"got 'yes' \(str\), expected true or false or a number",
         ),

@@ -29,6 +29,7 @@ from evrun import (
     UnknownOutcomeError,
     UnprocessableEntityError,
 )
+from evrun._base import extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,6 +336,7 @@ def test_a_client_that_is_never_closed_does_not_keep_the_interpreter(tmp_path: P
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded server is an extra; the error names it."""
-    monkeypatch.setitem(sys.modules, "evrun.server.hosting.embedded", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'evrun\[server\]'"):
+    monkeypatch.setitem(extras.MODULES, "server", ("starlette", "not_there", "nor_this"))
+    match = r"^The embedded server needs not_there, nor_this\. .*pip install 'evrun\[server\]'$"
+    with pytest.raises(ConfigurationError, match=match):
         Evrun.local("x.db")

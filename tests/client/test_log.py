@@ -154,7 +154,10 @@ def test_a_typo_in_a_field_names_the_nearest_one(kind: str) -> None:
         ("Paris", "log: got 'Paris' (str), expected a mapping of the documented fields or a Log"),
         (None, "log: got None, expected a mapping of the documented fields or a LogRequest."),
         ({"inputs": {"a": [1, {2}]}}, "log.inputs.a[1]: JSON has no set; pass list(value)."),
-        ({"metadata": {1: "x"}}, "log.metadata: the key 1 (int) is no text; JSON's keys are."),
+        (
+            {"metadata": {1: "x"}},
+            "log.metadata: the key 1 (int) is not a text, as JSON's keys are.",
+        ),
         (
             {"duration": float("nan")},
             "log.duration: nan cannot be sent as JSON; send a finite number, or leave it out.",

@@ -4,13 +4,14 @@ import asyncio
 import itertools
 import json
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from _support.fake_api import BASE_URL, KEY
-from _support.fake_many_logs import Server, items
+from _support.fake_many_logs import Server, items, read
 from evrun import (
     AsyncEvrun,
     AuthenticationError,
@@ -31,6 +32,7 @@ from evrun import (
     UnprocessableEntityError,
 )
 from evrun._bulk.plan import _wrong_fields
+from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -501,9 +503,9 @@ def test_what_a_source_raises_comes_after_what_it_gave(log_many: Any, batch: int
         ({"many": {"datapoint_id": "1"}}, "^items: got dict, expected an iterable"),
         ({"many": "text"}, "^items: got str"),
         ({"many": 7}, "^items: got int"),
-        ({"concurrency": 0}, "^concurrency=0 is no"),
-        ({"batch_size": True}, "^batch_size=True is no"),
-        ({"batch_size": 0}, "^batch_size=0 is no"),
+        ({"concurrency": 0}, "^concurrency=0: expected a whole number"),
+        ({"batch_size": True}, "^batch_size=True: expected a whole number"),
+        ({"batch_size": 0}, "^batch_size=0: expected a whole number"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -514,6 +516,105 @@ def test_what_cannot_be_meant_is_refused(
     with pytest.raises(InvalidRequestError, match=match):
         log_many(server, **{"many": [], **arguments})
     assert server.gets == []
+
+
+@BOTH
+def test_what_a_call_raises_comes_after_what_became_of_each(iterated: Any, batch: int) -> None:
+    """A closed client or a user's middleware: nothing that was taken goes without an outcome."""
+    server = Server(batch and 10)
+
+    def broken(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST" and len(server.stored) >= 10:
+            raise LookupError("no budget")
+        return None
+
+    server.before = broken
+    seen: list[LoggedItem] = []
+    taken = 0
+
+    def source() -> Iterator[Any]:
+        nonlocal taken
+        for each in items(500):
+            taken += 1
+            yield each
+
+    with pytest.raises(LookupError, match="no budget"):
+        iterated(server, source(), seen)
+    assert [each.index for each in seen] == list(range(taken))
+    assert len([each for each in seen if each.log]) == len(server.stored)
+    failed = [each for each in seen if each.log is None]
+    assert all(each.again for each in failed)
+    said = {str(each.error).partition(":")[0].partition(",")[0] for each in failed}
+    assert "The call ended with LookupError('no budget')" in said
+    assert said <= {"The call ended with LookupError('no budget')", "It was not sent"}
+
+
+@pytest.mark.parametrize("batch", [1, 0])
+def test_one_forbidden_log_stops_no_other(log_many: Any, batch: int) -> None:
+    """It may be so for a reason of its own; two in a row are not."""
+    server = Server(batch)
+    forbidden = {"1"}
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            body = read(request)
+            log = body["logs"][0]["log"] if "logs" in body else body["log"]
+            if log["output"] in forbidden:
+                return httpx.Response(403, json={"detail": "Not this one."})
+        return None
+
+    server.before = refuse
+    many = [{**each, "datapoint_id": "row"} for each in items(4)]  # one at a time
+    logged = log_many(server, many, raise_on_error=False)
+    assert [each.index for each in logged.failed] == [1]
+    forbidden.add("2")
+    with pytest.raises(LogsStoppedError) as caught:
+        log_many(server, [*many, *many], raise_on_error=False)
+    failed = caught.value.result.failed
+    assert [each.index for each in failed][:2] == [1, 2]
+    assert [type(each.error) for each in failed[:2]] == [PermissionDeniedError] * 2
+    assert all(str(each.error).startswith("It was not sent: ") for each in failed[2:])
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_a_stopped_call_says_where_the_rest_is(
+    log_many: Any, iterated: Any, *, attach: bool
+) -> None:
+    """On the error of `log_many`, and on the items that `iter_log_many` has yielded."""
+    server = Server(2)
+
+    def source() -> Iterator[Any]:
+        yield from items(2)
+        ended(server, "revoked")
+        yield from items(1000)
+
+    match = "`again` of this error holds" if attach else "Each item that was yielded as failed has"
+    with pytest.raises(LogsStoppedError, match=match) as caught:
+        log_many(server, source()) if attach else iterated(server, source(), [])
+    assert bool(caught.value.again) == attach
+
+
+def test_a_generated_item_with_a_wrong_value_fails_alone(log_many: Any) -> None:
+    """As a mapping does; what can be handed over again is one."""
+    wrong = EvaluationLogItem(datapoint_id="no/id", log=LogRequest(output="x", save=True))
+    logged = log_many(Server(), [wrong, *items(1)], raise_on_error=False)
+    assert isinstance(logged[0].error, InvalidIdError)
+    assert logged[0].again == {"datapoint_id": "no/id", "log": {"output": "x", "save": True}}
+    assert logged[1].log
+
+
+def test_what_cannot_be_pickled_stays_behind(log_many: Any) -> None:
+    """Every error pickles, whatever was handed over."""
+    lock = threading.Lock()
+    one = {"datapoint_id": "1", "log": {"output": lock}}
+    with pytest.raises(LogsFailedError) as failed:
+        log_many(Server(), [one])
+    copied = pickle.loads(pickle.dumps(failed.value))  # noqa: S301 - our own
+    assert (str(copied), copied.again) == (str(failed.value), ())
+    with pytest.raises(InvalidItemError) as invalid:
+        log_many(Server(), [{"x": lock}])
+    copied = pickle.loads(pickle.dumps(invalid.value))  # noqa: S301 - our own
+    assert copied.item.startswith("{'x': <unlocked _thread.lock")
 
 
 def test_no_items_are_no_logs(log_many: Any) -> None:

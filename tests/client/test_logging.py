@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from _support import SUPPORT
 from _support.fake_api import BASE_URL, KEY, FakeApi
 from _support.loopback_server import Answer, Loopback, Seen, running
 from evrun import ConfigurationError, Evrun, EvrunError
-from evrun._base.redaction import masked_headers
+from evrun._base.redaction import masked_headers, masked_url
 
 PROGRAM = SUPPORT / "log_by_environment.py"
 SECRETS = (KEY, "provider-secret", "gateway-secret", "cookie-secret")
@@ -183,3 +184,41 @@ def test_a_setting_that_is_none_is_refused(
 def test_headers_that_carry_keys_are_known_by_their_names(name: str, masked: bool) -> None:
     """Gateways in between have keys of their own, which no log and no error shows either."""
     assert masked_headers(httpx.Headers({name: "v"})) == [(name.lower(), "***" if masked else "v")]
+
+
+@pytest.mark.parametrize(
+    ("query", "masked"),
+    [
+        ("", ""),
+        ("?page=0&search=a+b%2Bc&x", "?page=0&search=a+b%2Bc&x"),
+        ("?page=0&api_key=s&size=2", "?page=0&api_key=***&size=2"),
+        ("?Subscription-Key=s=t?u", "?Subscription-Key=***"),
+        ("?access%5Ftoken=s", "?access%5Ftoken=***"),
+        ("?idempotency_key=s&monkey=t", "?idempotency_key=s&monkey=t"),
+    ],
+)
+def test_keys_in_a_query_are_known_by_their_names(query: str, masked: str) -> None:
+    """A gateway may take its own there; what else stands in it stays as it was sent."""
+    assert masked_url(f"http://evrun.test/v4/x{query}") == f"http://evrun.test/v4/x{masked}"
+
+
+def test_no_error_and_no_line_shows_a_key_in_a_query(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the message, nor the address, nor the command, nor the log."""
+
+    def gateway(request: httpx.Request, send: Any) -> Any:
+        request.url = request.url.copy_add_param("subscription-key", "gateway-secret")
+        return send(request)
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(404, json={"detail": "No."}))
+    client = Evrun(
+        api_key=KEY,
+        base_url=BASE_URL,
+        http_client=httpx.Client(transport=transport),
+        middleware=[gateway],
+    )
+    with client, caplog.at_level("DEBUG", "evrun"), pytest.raises(EvrunError) as caught:
+        client.with_options(extra_query={"api_key": "query-secret"}).projects.get("pr_1")
+    error: Any = caught.value
+    shown = "\n".join([str(error), error.url, error.as_curl(), caplog.text])
+    assert "-secret" not in shown
+    assert "api_key=***" in error.url

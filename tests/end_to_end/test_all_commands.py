@@ -194,6 +194,13 @@ def test_what_is_neither_a_run_nor_a_project_is_told(here: Path) -> None:
     )
 
 
+def test_an_import_that_was_refused_leaves_nothing_beside_its_file(here: Path) -> None:
+    """No ids, and nothing that SQLite keeps beside them."""
+    (here / "bad.jsonl").write_text("no export\n")
+    assert in_process("import", "bad.jsonl", "--database", "full.db").exit_code != 0
+    assert [each.name for each in here.glob("bad*")] == ["bad.jsonl"]
+
+
 def groups(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     for name, command in group.commands.items():

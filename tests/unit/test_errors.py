@@ -27,7 +27,7 @@ SAMPLES: list[EvrunError] = [
     errors.ConfigurationError("no key"),
     errors.InvalidRequestError("bad", parameter="log.output"),
     errors.InvalidIdError("bad", parameter="log_id", value="x", expected="a log id"),
-    logged.InvalidItemError("bad", parameter="items[0].output", item={"output": "x"}),
+    logged.InvalidItemError("bad", parameter="items[0].output", item={"output": "x"}, shown="{…}"),
     logged.LogsFailedError("1 of 1", result=RESULT),
     logged.LogsStoppedError("stopped", result=RESULT),
     errors.ConnectError("refused", request=GET),

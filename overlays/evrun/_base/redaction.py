@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
 
 from attrs import frozen
 
@@ -27,7 +29,7 @@ _SECRET_WORDS: Final = frozenset(
         *("key", "password", "secret", "token"),
     }
 )
-"""Parts of the names of secret headers; gateways in between have keys too."""
+"""Parts of the names of secret headers and query parameters; gateways in between have keys too."""
 _SECRET_FIELDS: Final = frozenset({"provider_api_keys"})
 _OWN_TO_HTTP: Final = frozenset(
     {
@@ -48,6 +50,7 @@ class SentRequest:
 
     method: str
     url: str
+    """Keys in its query are masked."""
     headers: tuple[tuple[str, str], ...]
     """Keys and cookies are masked."""
     body: str
@@ -80,7 +83,7 @@ def redacted(request: httpx.Request) -> SentRequest:
     content = plain_body(request)
     return SentRequest(
         method=request.method,
-        url=str(request.url),
+        url=masked_url(request.url),
         headers=tuple(masked_headers(request.headers)),
         body=masked_body(content)[:BODY_LIMIT],
         body_size=len(content),
@@ -99,8 +102,20 @@ def masked_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, MASK if _is_secret(name.lower()) else value) for name, value in headers.items()]
 
 
-def _is_secret(header: str) -> bool:
-    return header != IDEMPOTENCY_KEY.lower() and not _SECRET_WORDS.isdisjoint(header.split("-"))
+def masked_url(url: httpx.URL | str) -> str:
+    """Return an address with the keys in its query masked."""
+    where, mark, query = str(url).partition("?")
+    return where + mark + "&".join(map(_masked_pair, query.split("&")))
+
+
+def _masked_pair(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}={MASK}" if equals and _is_secret(unquote_plus(name).lower()) else pair
+
+
+def _is_secret(name: str) -> bool:
+    words = re.split("[-_]", name)
+    return "-".join(words) != IDEMPOTENCY_KEY.lower() and not _SECRET_WORDS.isdisjoint(words)
 
 
 def masked_body(content: bytes) -> str:

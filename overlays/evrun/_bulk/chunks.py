@@ -56,7 +56,7 @@ def key_of(given: object, parameter: str) -> str:
         return str(uuid.uuid4())
     if not isinstance(given, str) or not _KEY.fullmatch(given):
         raise InvalidRequestError(
-            f"{parameter}: {str(given)[:60]!r} is no key; it has 1 to 255 visible ASCII "
+            f"{parameter}: {str(given)[:60]!r} is not a key; it has 1 to 255 visible ASCII "
             "characters. Leave it out to have one made.",
             parameter=parameter,
         )

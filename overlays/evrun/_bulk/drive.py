@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evrun._bulk.threads import in_threads
@@ -45,7 +46,7 @@ def perform(many: ManyLogs, items: Iterable[Any]) -> Iterator[LoggedItem]:
     source = enumerate(items)
     broken: BaseException | None = None
     try:
-        while many.refusal is None:
+        while not many.ended:
             try:
                 following = next(source, None)
                 if following is None:
@@ -61,10 +62,7 @@ def perform(many: ManyLogs, items: Iterable[Any]) -> Iterator[LoggedItem]:
         raise
     finally:
         sender.flush()
-    if broken is not None:
-        raise broken
-    if many.refusal is not None:
-        raise many.stopped() from many.refusal
+    many.end(broken)
 
 
 class _Sender:
@@ -172,17 +170,21 @@ def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     try:
         calls = next(flow)
         while True:
-            calls = flow.send(in_threads(_result_of, calls, many.concurrency))
+            calls = flow.send(in_threads(partial(_result_of, many), calls, many.concurrency))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result
 
 
-def _result_of(call: Call[Any]) -> CallResult:
+def _result_of(many: ManyLogs, call: Call[Any]) -> CallResult:
+    if many.broken is not None:  # by another of the calls that are made at the same time
+        return many.not_sent()
     with call_state() as state:
         try:
             result = call.run()
         except (RequestError, InvalidRequestError) as error:
             return error
+        except BaseException as error:  # noqa: BLE001 - it is raised after what became of each
+            return many.broken_by(error)
     assert state.received is not None  # noqa: S101 - a result is made of an answer
     return result, state.received

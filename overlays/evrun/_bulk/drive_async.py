@@ -44,7 +44,7 @@ async def perform_async(
     broken: Exception | None = None
     index = 0
     try:
-        while many.refusal is None:
+        while not many.ended:
             try:
                 item = await source.next()
                 if item is _END:
@@ -63,10 +63,7 @@ async def perform_async(
     except BaseException:
         await sender.leave()
         raise
-    if broken is not None:
-        raise broken
-    if many.refusal is not None:
-        raise many.stopped() from many.refusal
+    many.end(broken)
 
 
 class _Source:
@@ -229,39 +226,37 @@ async def _drive(many: ManyLogs, chunk: Sequence[Gathered]) -> list[LoggedItem]:
     try:
         calls = next(flow)
         while True:
-            calls = flow.send(await _results_of(many.concurrency, calls))
+            calls = flow.send(await _results_of(many, calls))
     except StopIteration as done:
         result: list[LoggedItem] = done.value
         return result
 
 
-async def _results_of(most: int, calls: Sequence[Call[Any]]) -> list[CallResult]:
+async def _results_of(many: ManyLogs, calls: Sequence[Call[Any]]) -> list[CallResult]:
     import anyio  # noqa: PLC0415 - as above
 
     results: dict[int, CallResult] = {}
-    raised: list[Exception] = []
     queue = iter(enumerate(calls))
 
     async def work() -> None:
         for place, call in queue:  # shared by all: each takes the next
-            try:
-                results[place] = await _result_of(call)
-            except Exception as error:  # noqa: BLE001 - it is raised below, as it is
-                raised.append(error)
+            results[place] = await _result_of(many, call)
 
     async with anyio.create_task_group() as group:
-        for _ in range(min(most, len(calls))):
+        for _ in range(min(many.concurrency, len(calls))):
             group.start_soon(work)
-    if raised:
-        raise raised[0]
     return [results[place] for place in range(len(calls))]
 
 
-async def _result_of(call: Call[Any]) -> CallResult:
+async def _result_of(many: ManyLogs, call: Call[Any]) -> CallResult:
+    if many.broken is not None:  # by another of the calls that are made at the same time
+        return many.not_sent()
     with call_state() as state:
         try:
             result = await call.run_async()
         except (RequestError, InvalidRequestError) as error:
             return error
+        except Exception as error:  # noqa: BLE001 - it is raised after what became of each
+            return many.broken_by(error)
     assert state.received is not None  # noqa: S101 - a result is made of an answer
     return result, state.received

@@ -20,14 +20,15 @@ from evrun._bulk.chunks import MOST_BYTES, MOST_SECONDS, Chunker, Entry, halves,
 from evrun._calls import bodies
 from evrun._transport import messages
 from evrun._transport.exchange import Trail, parser_error
+from evrun._transport.short_repr import short_repr
 from evrun.errors import (
     ContentTooLargeError,
+    EvrunError,
     InvalidRequestError,
-    RequestError,
     StatusError,
 )
 from evrun.ids import EvaluationRunId
-from evrun.logged import InvalidItemError, LoggedItem, LoggedItems, LogsStoppedError
+from evrun.logged import YIELDED, InvalidItemError, LoggedItem, LoggedItems, LogsStoppedError
 from evrun_api.models import EvaluationLogItem, LogRequest
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ if TYPE_CHECKING:
 
     from evrun._calls.call import Call
     from evrun._transport.exchange import Announced
-    from evrun.errors import EvrunError
     from evrun.results import CreatedLog, EvaluationRun, LogOutcome, LogOutcomes
 
-    Failed = RequestError | InvalidRequestError
-    CallResult = tuple[Any, httpx.Response] | Failed
+    CallResult = tuple[Any, httpx.Response] | EvrunError
     """A result with the answer that it was made of, or the error."""
     Flow = Generator[Sequence[Call[Any]], Sequence[CallResult], list[LoggedItem]]
     Gathered = Entry | LoggedItem
@@ -55,9 +54,10 @@ _NOT_THERE: Final = (
     HTTPStatus.METHOD_NOT_ALLOWED,
     HTTPStatus.NOT_IMPLEMENTED,
 )
-_OF_THE_KEY: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_MOST_FORBIDDEN: Final = 2  # logs in a row: one may be forbidden for a reason of its own
 _MAY_BE_OF_THE_RUN: Final = (
-    *_OF_THE_KEY,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
     HTTPStatus.GONE,
@@ -110,6 +110,37 @@ class ManyLogs:
         self._chunker: Chunker[Gathered] = Chunker(self._batch_size, MOST_BYTES, MOST_SECONDS)
         self.refusal: EvrunError | None = None
         """Why every other log would be refused too: no more items are to be taken."""
+        self.broken: BaseException | None = None
+        """What a call raised that is no outcome, such as an error of a user's middleware."""
+        self._forbidden = 0  # logs in a row
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be sent, and no more items are to be taken."""
+        return self.refusal is not None or self.broken is not None
+
+    def broken_by(self, error: BaseException) -> EvrunError:
+        """Return the outcome of a call that raised what is no outcome; nothing is sent after it."""
+        if self.broken is None:
+            self.broken = error
+        unknown = EvrunError(
+            f"The call ended with {short_repr(error)}, and it is not known whether the log was "
+            "stored. Hand over `again`: a server that recognises keys stores it once."
+        )
+        unknown.__cause__ = error
+        return unknown
+
+    def not_sent(self) -> EvrunError:
+        """Return the outcome of what is left when nothing more is to be sent."""
+        if self.broken is not None:
+            why = f"an earlier call ended with {short_repr(self.broken)}."
+        else:
+            why = (
+                f"an earlier log was refused in a way that would meet this one too. {self.refusal}"
+            )
+        error = EvrunError(f"It was not sent: {why}")
+        error.__cause__ = self.refusal if self.broken is None else self.broken
+        return error
 
     def first(self) -> Call[EvaluationRun]:
         """Return what is asked before an item is taken: the run.
@@ -146,9 +177,10 @@ class ManyLogs:
             size = _size(body, parameter)
         except InvalidRequestError as error:
             if _wrong_fields(item):
-                raise InvalidItemError(str(error), parameter=error.parameter, item=item) from None
-            again = item if isinstance(item, Mapping) else None
-            return LoggedItem(index=index, error=error, again=again), 0
+                raise InvalidItemError(
+                    str(error), parameter=error.parameter, item=item, shown=short_repr(item)
+                ) from None
+            return LoggedItem(index=index, error=error, again=_as_given(item)), 0
         return Entry(index=index, key=key, item=body, size=size), size
 
     def log(self, chunk: Sequence[Gathered]) -> Flow:
@@ -157,21 +189,25 @@ class ManyLogs:
         parts: list[Sequence[Entry]] = [[each for each in chunk if isinstance(each, Entry)]]
         while parts:
             part = parts.pop(0)
-            if self.refusal is not None:
-                done += [_failed(entry, self.refusal) for entry in part]
+            if self.ended:
+                done += [_failed(entry, self.not_sent()) for entry in part]
             elif part and self._announced.batch:
                 done += yield from self._together(part, parts)
             elif part:
                 done += yield from self._singly(part)
         return sorted(done, key=lambda each: each.index)
 
-    def stopped(self) -> LogsStoppedError:
-        """Return the error that says why no more items were taken."""
-        return LogsStoppedError(
-            f"No more logs were sent, and no more items taken: {self.refusal} `again` of this "
-            "error holds what was taken and is not stored.",
+    def end(self, of_items: BaseException | None) -> None:
+        """Raise why not all items were taken, if they were not. `of_items`: what they raised."""
+        error = of_items if self.broken is None else self.broken
+        if error is not None:
+            raise error
+        if self.refusal is None:
+            return
+        raise LogsStoppedError(
+            f"No more logs were sent, and no more items taken: {self.refusal}{YIELDED}",
             result=LoggedItems(()),
-        )
+        ) from self.refusal
 
     def _together(self, part: Sequence[Entry], parts: list[Sequence[Entry]]) -> Flow:
         (result,) = yield (self._batch(part),)
@@ -181,7 +217,7 @@ class ManyLogs:
             return []
         done = self._logged_items(part, result)
         yield from self._find_refusal(done)
-        if self.refusal is None and isinstance(result, StatusError) and result.status in _NOT_THERE:
+        if not self.ended and isinstance(result, StatusError) and result.status in _NOT_THERE:
             # The run is there: another server has taken this one's place.
             self._announced.batch = 0
             parts.insert(0, part)
@@ -195,8 +231,8 @@ class ManyLogs:
     def _singly(self, part: Sequence[Entry]) -> Flow:
         done: list[LoggedItem] = []
         for wave in waves(part):
-            if self.refusal is not None:
-                done += [_failed(entry, self.refusal) for entry in wave]
+            if self.ended:
+                done += [_failed(entry, self.not_sent()) for entry in wave]
                 continue
             results = yield [self._single(entry) for entry in wave]
             items = [
@@ -212,13 +248,21 @@ class ManyLogs:
     def _find_refusal(self, items: Sequence[LoggedItem]) -> Flow:
         """Find out whether all were refused for a reason that all others would meet.
 
-        A status alone does not tell: 404 may be of the run or of a session that a log names.
+        A status alone does not tell: 404 may be of the run or of a session that a log names. Only
+        401 is always of the key, and 403 if it comes again at once.
         """
-        errors = [each.error for each in items]
-        statuses = {error.status if isinstance(error, StatusError) else None for error in errors}
-        if statuses.issubset(_OF_THE_KEY):
-            self.refusal = errors[0]
-        elif statuses.issubset(_MAY_BE_OF_THE_RUN):
+        statuses = [
+            each.error.status if isinstance(each.error, StatusError) else None for each in items
+        ]
+        for status in statuses:
+            self._forbidden = self._forbidden + 1 if status == HTTPStatus.FORBIDDEN else 0
+        if any(each.log for each in items):  # sent at the same time: none is the later one
+            self._forbidden = 0
+        if HTTPStatus.UNAUTHORIZED in statuses:
+            self.refusal = items[statuses.index(HTTPStatus.UNAUTHORIZED)].error
+        elif self._forbidden >= _MOST_FORBIDDEN:
+            self.refusal = items[-1].error
+        elif set(statuses).issubset(_MAY_BE_OF_THE_RUN):
             (run,) = yield (self.first(),)
             if isinstance(run, tuple):
                 self.refusal = _takes_none(run[0])
@@ -268,6 +312,8 @@ def _takes_none(run: EvaluationRun) -> InvalidRequestError | None:
 
 def _wrong_fields(item: object) -> bool:
     """Whether an item that was refused has fields that no value could make right."""
+    if isinstance(item, EvaluationLogItem):
+        item = {name: getattr(item, name, None) for name in _REQUIRED}
     if not isinstance(item, Mapping):
         return True
     try:
@@ -282,6 +328,16 @@ def _wrong_fields(item: object) -> bool:
         or not _LOG_FIELDS.issuperset(inside)
         or not isinstance(log, Mapping | LogRequest | None)
     )
+
+
+def _as_given(item: object) -> Mapping[str, Any] | None:
+    """Return an item as a mapping that can be handed over once more; None if it is none."""
+    if isinstance(item, EvaluationLogItem):
+        try:
+            return item.to_dict()
+        except Exception:  # noqa: BLE001 - a wrong value in it may do anything
+            return None
+    return item if isinstance(item, Mapping) else None
 
 
 def _fields(model: type[Any]) -> frozenset[str]:

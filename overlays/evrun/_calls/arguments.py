@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -13,11 +13,10 @@ from evrun.errors import InvalidRequestError
 from evrun_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from evrun.ids import Id
 
 T = TypeVar("T")
+K = TypeVar("K")
 X = TypeVar("X", bound=str)
 
 MOST: Final = 1_000_000
@@ -78,12 +77,30 @@ def filter_values(values: Iterable[T], parameter: str) -> list[T]:
     """
     several = listed(values, parameter)
     if not several:
+        raise _empty(parameter)
+    return several
+
+
+def filter_pairs(values: Mapping[K, T] | None, parameter: str) -> list[tuple[K, T]]:
+    """Return the pairs of a filter that is a mapping; none for None. Like `filter_values`."""
+    if values is None:
+        return []
+    if not isinstance(values, Mapping):
         raise InvalidRequestError(
-            f"{parameter}: it is empty and would let everything pass. Name what is to be found, "
-            "or leave it out.",
+            f"{parameter}: got {described(values)}, expected a mapping to lists.",
             parameter=parameter,
         )
-    return several
+    if not values:
+        raise _empty(parameter)
+    return [*values.items()]
+
+
+def _empty(parameter: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{parameter}: it is empty and would let everything pass. Name what is to be found, "
+        "or leave it out.",
+        parameter=parameter,
+    )
 
 
 def given_day(value: date | None, parameter: str) -> date | Unset:

@@ -1,6 +1,6 @@
 """Make generated request models of what a caller hands over: one converter for every model.
 
-The models' annotations say what fits where, as `_structure` reads those of results. Generated
+The models' annotations say what fits where, as `structure` reads those of results. Generated
 `from_dict` checks nothing, drops what it does not know, and fails without saying where. Here the
 first value that does not fit has its place, and each value is looked at once.
 """

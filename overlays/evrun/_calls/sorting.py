@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from evrun._calls.arguments import listed
+from evrun._calls.arguments import listed, text
 from evrun._calls.fitting import nearest
 from evrun._transport.json_data import described
 from evrun.errors import InvalidRequestError
@@ -39,13 +39,14 @@ def _run_column(sort: RunSort, parameter: str) -> str:
 
 def _log_column(sort: LogSort, parameter: str) -> str:
     if isinstance(sort, FeedbackSort):
-        if not sort.type or "." in sort.type:
+        kind = text(sort.type, f"{parameter}.type")
+        if not kind or "." in kind:
             raise InvalidRequestError(
-                f"{parameter}: logs cannot be sorted by feedback of the type {sort.type!r}: the "
+                f"{parameter}: logs cannot be sorted by feedback of the type {kind!r}: the "
                 "API takes a name without a dot.",
                 parameter=parameter,
             )
-        return f"feedback-{sort.type}.{_order(sort.order, parameter)}"
+        return f"feedback-{kind}.{_order(sort.order, parameter)}"
     return _column(sort, get_args(LogColumn), "a FeedbackSort", parameter)
 
 

@@ -18,6 +18,7 @@ from attrs import define, frozen
 
 from evrun import errors
 from evrun._base.headers import CAPABILITIES, IDEMPOTENCY_KEY
+from evrun._base.redaction import masked_url
 from evrun._transport import call_state, failures, messages
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.logging import log_attempt, log_decision, log_result
@@ -194,8 +195,8 @@ def _merged(request: httpx.Request, extra: Mapping[str, Any]) -> bytes:
         body = None
     if not isinstance(body, dict):
         raise errors.InvalidRequestError(
-            f"extra_body: {request.method} {request.url} has no JSON object that fields could be "
-            "added to.",
+            f"extra_body: {request.method} {masked_url(request.url)} has no JSON object that "
+            "fields could be added to.",
             parameter="extra_body",
         )
     return json.dumps({**body, **extra}, ensure_ascii=False).encode()

@@ -240,7 +240,7 @@ def _check(level: int) -> None:
 def key_text(key: Any, walk: Walk) -> str:
     """Return the key of a mapping as JSON has it. Raises `Misfit`."""
     if not issubclass(type(key), str):
-        raise Misfit(f"the key {described(key)} is no text; JSON's keys are")
+        raise Misfit(f"the key {described(key)} is not a text, as JSON's keys are")
     text: str = walk.take(key)
     return text
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from evrun._base.redaction import masked_body, masked_headers, plain_body
+from evrun._base.redaction import masked_body, masked_headers, masked_url, plain_body
 from evrun._transport.retry import Wait
 from evrun.errors import ConfigurationError
 
@@ -50,7 +50,8 @@ def log_attempt(request: httpx.Request, number: int, *, payloads: bool) -> None:
     if LOGGER.isEnabledFor(logging.DEBUG):
         LOGGER.debug(
             "%s %s: attempt %d; %s; %s",
-            *(request.method, request.url, number),
+            *_of(request),
+            number,
             _headers(masked_headers(request.headers)),
             _payload(plain_body(request), payloads=payloads),
         )
@@ -69,14 +70,16 @@ def log_result(
     if isinstance(result, httpx.Response):
         LOGGER.debug(
             "%s %s: status %d after %.3f s; %s; %s",
-            *(request.method, request.url, result.status_code, elapsed),
+            *_of(request),
+            *(result.status_code, elapsed),
             _headers(masked_headers(result.headers)),
             _payload(result.content, payloads=payloads),
         )
     else:
         LOGGER.debug(
             "%s %s: %s after %.3f s: %s",
-            *(request.method, request.url, type(result).__name__, elapsed, _plain(str(result))),
+            *_of(request),
+            *(type(result).__name__, elapsed, _plain(str(result))),
         )
 
 
@@ -85,13 +88,19 @@ def log_decision(request: httpx.Request, attempts: int, decision: Wait | GiveUp)
     if isinstance(decision, Wait):
         LOGGER.info(
             "%s %s: attempt %d failed, next in %.3g s: %s",
-            *(request.method, request.url, attempts, decision.seconds, _plain(decision.reason)),
+            *_of(request),
+            *(attempts, decision.seconds, _plain(decision.reason)),
         )
     else:
         LOGGER.info(
             "%s %s: gave up after attempt %d: %s",
-            *(request.method, request.url, attempts, _plain(decision.reason)),
+            *_of(request),
+            *(attempts, _plain(decision.reason)),
         )
+
+
+def _of(request: httpx.Request) -> tuple[str, str]:
+    return request.method, masked_url(request.url)
 
 
 def _headers(headers: Iterable[tuple[str, str]]) -> str:

@@ -11,7 +11,7 @@ import httpx
 
 from evrun import errors
 from evrun._base.headers import CAPABILITIES, IDEMPOTENCY_KEY, REQUEST_ID
-from evrun._base.redaction import BODY_LIMIT, redacted
+from evrun._base.redaction import BODY_LIMIT, masked_url, redacted
 from evrun._transport.clock import TIME_LEFT
 from evrun._transport.failures import UNSENT, reason, tls_advice
 from evrun._transport.proxies import VIA
@@ -68,7 +68,7 @@ def error(
 def _transport_error(
     error: httpx.HTTPError, request: httpx.Request, *, ambiguous: bool, deadline: float | None
 ) -> errors.RequestError | errors.InvalidRequestError:
-    where = f"{request.method} {request.url}"
+    where = f"{request.method} {masked_url(request.url)}"
     what = redacted(request)
     if isinstance(error, httpx.LocalProtocolError):
         return errors.InvalidRequestError(
@@ -155,7 +155,7 @@ def _status_error(
         said = with_calls(detail)
     cls: type[errors.StatusError]
     if response.is_redirect:
-        said = f"it points to {response.headers.get('Location', 'nowhere')}"
+        said = f"it points to {masked_url(response.headers.get('Location', 'nowhere'))}"
         cls = errors.RedirectError
         advice = "Redirects are not followed. Set base_url to the address that they lead to."
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -169,7 +169,7 @@ def _status_error(
             advice = _NO_V4
     if status in _OF_PROXIES and (via := request.extensions.get(VIA)) is not None:
         advice = f"{advice} {via.answered(request.url.host)}".strip()
-    message = f"{request.method} {request.url} answered {status}"
+    message = f"{request.method} {masked_url(request.url)} answered {status}"
     error = cls(
         " ".join(
             filter(None, (f"{message}: {_sentence(said)}" if said else f"{message}.", advice))
@@ -195,8 +195,8 @@ def decode_error(
     """Return the error for a success that breaks the contract."""
     work = "" if request.method == "GET" else " The server has carried out the request."
     return errors.DecodeError(
-        f"{request.method} {request.url} answered {response.status_code}, but {problem}.{work} "
-        "Is base_url the address of a v4 API?",
+        f"{request.method} {masked_url(request.url)} answered {response.status_code}, "
+        f"but {problem}.{work} Is base_url the address of a v4 API?",
         **_attributes(response, request),
     )
 

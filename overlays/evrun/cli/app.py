@@ -88,8 +88,9 @@ def app() -> None:
 
     Start with `evrun demo`: it needs no key, no network and no port.
 
-    --database takes the path or URL of a database. Without it, a command uses the environment
-    variable EVRUN_LOCAL (a path) or EVRUN_BASE_URL (the address of a server). Set only one of them.
+    --database takes the path or URL of a database. Without it, a command (except doctor) uses
+    the environment variable EVRUN_LOCAL (a path) or EVRUN_BASE_URL (the address of a server). Set
+    only one of them.
     """
 
 

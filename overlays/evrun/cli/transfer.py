@@ -148,18 +148,23 @@ def _ledger(ids: Path | None, file: Path) -> Iterator[Ledger]:
     """Yield the ledger. The default file is deleted when the import is complete."""
     path = file.with_name(f"{file.name}.ids") if ids is None else ids
     is_new = not path.exists()
-    with Ledger(path) as ledger:
-        if ledger.is_begun:
-            click.echo(f"Continuing an earlier import: {path} has its new ids.", err=True)
-        try:
-            yield ledger
-        except BaseException:
+    in_vain = False
+    try:
+        with Ledger(path) as ledger:
             if ledger.is_begun:
-                again = "Run the same command again: it continues, and creates nothing twice."
-                click.echo(f"Not all was imported. {again} {path} has the new ids.", err=True)
-            elif is_new:
-                path.unlink()
-            raise
+                click.echo(f"Continuing an earlier import: {path} has its new ids.", err=True)
+            try:
+                yield ledger
+            except BaseException:
+                if ledger.is_begun:
+                    again = "Run the same command again: it continues, and creates nothing twice."
+                    click.echo(f"Not all was imported. {again} {path} has the new ids.", err=True)
+                else:
+                    in_vain = is_new
+                raise
+    finally:
+        if in_vain:
+            path.unlink(missing_ok=True)  # once closed: SQLite has removed what stood beside it
     if ids is None:
         path.unlink(missing_ok=True)  # two processes may have run the same import
 

@@ -18,6 +18,7 @@ from evrun._calls.arguments import (
     given_id,
     given_id_filter,
     given_id_list,
+    given_text,
     id_list,
     listed,
 )
@@ -206,7 +207,7 @@ class EvaluationCalls:
             client=self._client,
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
             evaluatee_id=given_id(EvaluateeId, evaluatee_id, "evaluatee_id"),
         )
 
@@ -301,7 +302,7 @@ class EvaluationCalls:
             status_filter=given_filter(filters.get("status_filter"), "status_filter"),
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
         )
         return evolve(call, reordered=sort is not None)
 

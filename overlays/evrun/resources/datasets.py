@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from evrun._calls import bodies
-from evrun._calls.arguments import given, id_list, listed
+from evrun._calls.arguments import given_text, id_list, listed
 from evrun._calls.call import Call, bind
 from evrun.errors import InvalidRequestError
 from evrun.ids import DatasetId, LogId, PlainStr, ProjectId
@@ -77,7 +77,7 @@ class DatasetCalls:
             client=self._client,
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
         )
 
     def create_datapoints(

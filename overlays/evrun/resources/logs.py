@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from attrs import evolve
 
 from evrun._calls import bodies
 from evrun._calls.arguments import (
     check_names,
+    filter_pairs,
     filter_texts,
     filter_values,
     given,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from evrun.sorting import LogSort
     from evrun_api import AuthenticatedClient
+    from evrun_api.types import Unset
 
 VersionStatus = Literal["uncommitted", "committed", "deleted"]
 FeedbackFilter = Mapping[str, Iterable[str]]
@@ -102,7 +104,10 @@ class LogCalls:
             project_id=ProjectId.parse(project_id, "project_id"),
             search=given_text(filters.get("search"), "search"),
             metadata_search=given_text(filters.get("metadata_search"), "metadata_search"),
-            version_status=given(filters.get("version_status")),
+            version_status=cast(
+                "VersionStatus | Unset",
+                given_text(filters.get("version_status"), "version_status"),
+            ),
             start_date=given_moment(filters.get("start_date"), "start_date"),
             end_date=given_moment(filters.get("end_date"), "end_date"),
             sort=log_sort(sort),
@@ -110,11 +115,11 @@ class LogCalls:
             model_filter=given_filter(filters.get("model_filter"), "model_filter"),
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
         )
         named = (
-            *_by_feedback(filters.get("feedback_filter") or {}),
-            *_by_verdict(filters.get("evaluator_filter") or {}),
+            *_by_feedback(filters.get("feedback_filter")),
+            *_by_verdict(filters.get("evaluator_filter")),
         )
         return evolve(call, query=named, reordered=sort is not None)
 
@@ -149,15 +154,17 @@ def _update(output: str | None, error: str | None, duration: float | None) -> Up
     )
 
 
-def _by_feedback(labels: FeedbackFilter) -> Iterator[tuple[str, str]]:
-    for given_kind, each in labels.items():
+def _by_feedback(labels: FeedbackFilter | None) -> Iterator[tuple[str, str]]:
+    for given_kind, each in filter_pairs(labels, "feedback_filter"):
         kind = text(given_kind, "feedback_filter")
         for label in filter_texts(each, f"feedback_filter[{kind!r}]"):
             yield f"feedback-{kind}_filter", label
 
 
-def _by_verdict(verdicts: EvaluatorFilter) -> Iterator[tuple[str, str]]:
-    for given_id, each in verdicts.items():
+def _by_verdict(verdicts: EvaluatorFilter | None) -> Iterator[tuple[str, str]]:
+    # Its keys may be of either type, which no type variable can be.
+    several: Mapping[Any, Iterable[bool | float]] | None = verdicts
+    for given_id, each in filter_pairs(several, "evaluator_filter"):
         evaluator_id = EvaluatorId.parse(given_id, "evaluator_filter")
         place = f"evaluator_filter[{str(evaluator_id)!r}]"
         for verdict in filter_values(each, place):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from attrs import evolve
 
 from evrun._calls import bodies
-from evrun._calls.arguments import check_names, given, given_id, given_text
+from evrun._calls.arguments import check_names, given_id, given_text
 from evrun._calls.call import Call, bind
 from evrun.ids import DirectoryId, PlainStr, ProjectId
 from evrun.results import Page, Project
@@ -86,7 +86,7 @@ class ProjectCalls:
             order=filters.get("order", "desc"),
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
         )
         return evolve(call, reordered=sort_by == "updated_at")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evrun._calls.arguments import given
+from evrun._calls.arguments import given_text
 from evrun._calls.call import Call, bind
 from evrun.ids import PlainStr, ProjectId, SessionId
 from evrun.results import CreatedSession, Page, Session
@@ -50,7 +50,7 @@ class SessionCalls:
             project_id=ProjectId.parse(project_id, "project_id"),
             page=page,
             size=size,
-            cursor=given(cursor),
+            cursor=given_text(cursor, "cursor"),
         )
 
 
