@@ -508,7 +508,11 @@ def test_nothing_is_lost_at_the_end_of_a_program(phases: str, tmp_path: Path) ->
     with Server(f"sqlite:///{path}") as server, server.client() as client:
         seeded = seed(client)
         ids = seeded.run.id, seeded.datapoints[0].id
-        at = server.base_url.replace("127.0.0.1", "localhost")
+        at = server.base_url
+        # By a name, `asyncio.run` of Python 3.12 itself fails in an executor's last task: it starts
+        # a thread to end the executor that looked the name up.
+        if phases != "executor" or sys.version_info[:2] != (3, 12):
+            at = at.replace("127.0.0.1", "localhost")
         done = subprocess.run(
             [sys.executable, LEAVING, phases, at, server.key, path, *ids],
             capture_output=True,
