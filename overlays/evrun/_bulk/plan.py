@@ -111,7 +111,7 @@ class ManyLogs:
         self.refusal: EvrunError | None = None
         """Why every other log would be refused too: no more items are to be taken."""
         self.broken: BaseException | None = None
-        """What a call raised that is no outcome, such as an error of a user's middleware."""
+        """The foreign exception that ended a call, such as an error of a user's middleware."""
         self._forbidden = 0  # logs in a row
 
     @property

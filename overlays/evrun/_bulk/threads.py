@@ -51,7 +51,7 @@ def in_threads(function: Callable[[T], R], items: Sequence[T], most: int) -> lis
 
 
 def _started(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    """Start up to `count` threads, fewer if there are no more to be had."""
+    """Start up to `count` threads, fewer if the system refuses more."""
     threads: list[threading.Thread] = []
     for _ in range(count):
         run = contextvars.copy_context().run

@@ -9,7 +9,7 @@ from typing import Final
 
 TIME_LEFT: Final = "evrun_time_left"
 """Extension of the request of one attempt: seconds until the deadline, if there is one. The time
-limits in `timeout` are no longer than that."""
+limits in `timeout` are at most that long."""
 
 
 SKIPPED: Final[list[list[float]]] = []

@@ -26,4 +26,4 @@ def look_up_without_executor(error: RuntimeError) -> bool:
 
 
 async def _look_up(host: Any, port: Any, **hints: Any) -> Any:
-    return socket.getaddrinfo(host, port, **hints)  # it blocks: there is no thread to do it
+    return socket.getaddrinfo(host, port, **hints)  # it blocks, because no thread can be started
